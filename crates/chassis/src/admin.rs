@@ -1,0 +1,99 @@
+//! What the machinery around a process asks it: does it live, is it ready?
+//!
+//! It has a port of its own, so that it answers when the public one is full, and
+//! so that nobody outside can ask.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::routing::get;
+use http::StatusCode;
+use tokio::net::TcpListener;
+
+use crate::listen;
+use crate::shutdown::Shutdown;
+
+/// What has to be there before this process can serve.
+///
+/// Cheap to clone; all clones are one. Ready when every gate is open, and not ready
+/// from the moment the process begins to leave.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<Mutex<BTreeMap<u64, Expected>>>);
+
+/// One thing that readiness waits for. Closed until [`Gate::open`]; dropping it
+/// changes nothing.
+#[derive(Debug)]
+pub struct Gate {
+    key: u64,
+    readiness: Readiness,
+}
+
+#[derive(Debug)]
+struct Expected {
+    name: &'static str,
+    open: bool,
+}
+
+impl Readiness {
+    /// Keeps the process "not ready" until the gate is open.
+    pub fn expect(&self, name: &'static str) -> Gate {
+        let mut gates = self.gates();
+        let key = gates.last_key_value().map_or(0, |(last, _)| last + 1);
+        gates.insert(key, Expected { name, open: false });
+        Gate { key, readiness: self.clone() }
+    }
+
+    /// The names of the closed gates; empty when ready.
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.gates().values().filter(|gate| !gate.open).map(|gate| gate.name).collect()
+    }
+
+    fn gates(&self) -> MutexGuard<'_, BTreeMap<u64, Expected>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gate {
+    pub fn open(&self) {
+        self.set(true);
+    }
+
+    /// Takes readiness back, as when a database is lost for long.
+    pub fn close(&self) {
+        self.set(false);
+    }
+
+    fn set(&self, open: bool) {
+        if let Some(gate) = self.readiness.gates().get_mut(&self.key) {
+            gate.open = open;
+        }
+    }
+}
+
+/// Answers `/livez` and `/readyz` on `listener` until the stop is requested.
+pub fn serve(listener: TcpListener, readiness: Readiness, shutdown: &Shutdown) {
+    listen::http("admin", router(readiness, shutdown), listener, shutdown);
+}
+
+fn router(readiness: Readiness, shutdown: &Shutdown) -> Router {
+    let shutdown = shutdown.clone();
+    let ready = move || {
+        let answer = readyz(&readiness, &shutdown);
+        async move { answer }
+    };
+    // Alive means that the runtime still turns: nothing else is asked, since a
+    // restart heals nothing else.
+    Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready))
+}
+
+fn readyz(readiness: &Readiness, shutdown: &Shutdown) -> (StatusCode, String) {
+    if shutdown.is_leaving() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "leaving\n".to_owned());
+    }
+    let missing = readiness.missing();
+    if missing.is_empty() {
+        return (StatusCode::OK, "ok\n".to_owned());
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", ")))
+}

@@ -1,0 +1,123 @@
+//! Listeners: gRPC, HTTP/1.1 and HTTP/2 on one port, with limits that are set here.
+//!
+//! `tonic::transport::Server` is not used: it turns off two of HTTP/2's guards (the
+//! number of streams, and of streams reset for errors), leaves Nagle's algorithm on,
+//! and speaks no HTTP/1.1 to handlers beside it.
+
+mod connection;
+mod opening;
+
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::{HealthReporter, health_reporter};
+
+use crate::server::Server;
+use crate::shutdown::Shutdown;
+
+/// Connections at once on one listener; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// How long to wait when the process has no room for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens on `address`; `setting` is the name of what sets it, for the message.
+pub async fn bind(address: impl Display, setting: &str) -> anyhow::Result<TcpListener> {
+    let address = address.to_string();
+    TcpListener::bind(&address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: set another address with {setting}"))
+}
+
+/// Answers gRPC on `listener` until the stop is requested, and says by
+/// `grpc.health.v1.Health` whether it serves.
+pub fn grpc(name: &'static str, routes: Routes, listener: TcpListener, shutdown: &Shutdown) {
+    let (reporter, server) = health_reporter();
+    shutdown.spawn("health", report(reporter, shutdown.clone()));
+    http(name, routes.add_service(server).into_axum_router(), listener, shutdown);
+}
+
+/// Answers gRPC, HTTP/1.1 and HTTP/2 without TLS on `listener` until the stop is
+/// requested, then finishes what is in flight.
+///
+/// Handlers find the caller's address as [`axum::extract::ConnectInfo`], and in gRPC
+/// by `Request::remote_addr`. Calls of gRPC are limited in time; handlers of other
+/// requests limit themselves.
+pub fn http(name: &'static str, router: Router, listener: TcpListener, shutdown: &Shutdown) {
+    let stop = shutdown.requested();
+    shutdown.spawn(name, async move {
+        let server = Server::new(router);
+        let graceful = GracefulShutdown::new();
+        // Dropped with this task, the set takes its connections along.
+        let mut connections = JoinSet::new();
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        tokio::pin!(stop);
+
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => {}
+                (stream, permit) = accept(name, &listener, &permits) => {
+                    let connection = connection::serve(stream, server.clone(), graceful.watcher());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+        drop(listener);
+        graceful.shutdown().await;
+        Ok(())
+    });
+}
+
+/// The next connection. It can be dropped at any await without losing one.
+async fn accept(
+    name: &str,
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    let permit = Arc::clone(permits).acquire_owned().await.expect("nobody closes the semaphore");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, permit),
+            Err(error) if of_one_connection(&error) => {}
+            Err(error) => {
+                // Out of files or memory: trying again at once would only burn.
+                tracing::error!(
+                    listener = name,
+                    error = &error as &dyn std::error::Error,
+                    "cannot accept"
+                );
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether only the connection that was to be accepted is broken.
+fn of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn report(mut reporter: HealthReporter, shutdown: Shutdown) -> anyhow::Result<()> {
+    shutdown.leaving().await;
+    reporter.set_service_status("", ServingStatus::NotServing).await;
+    shutdown.requested().await;
+    // Ends the streams of those who watch, which would hold their connections open.
+    reporter.clear_service_status("").await;
+    Ok(())
+}

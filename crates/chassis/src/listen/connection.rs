@@ -1,0 +1,92 @@
+//! One connection, with every limit that HTTP/1.1 and HTTP/2 have.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::Watcher;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tonic::transport::server::{Connected as _, TcpConnectInfo};
+use tower::ServiceExt as _;
+
+use super::opening::Opening;
+use crate::server::Server;
+
+/// How long a caller may take to send a request's head, and to stay silent between
+/// two requests of HTTP/1.1.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// Also the size of what is read at once; at most 100 headers are the default.
+const MAX_HTTP1_HEAD: usize = 64 * 1024;
+const MAX_CONCURRENT_STREAMS: u32 = 1024;
+
+/// Streams that the caller opened and reset before they were looked at
+/// (CVE-2023-44487); more close the connection.
+const MAX_PENDING_RESETS: usize = 20;
+
+/// Streams that were reset here since the caller broke the protocol
+/// (RUSTSEC-2024-0003); more close the connection.
+const MAX_ERROR_RESETS: usize = 1024;
+
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves `stream` until its caller leaves, or until `watcher` says so and what is in
+/// flight is done.
+pub(super) async fn serve(stream: TcpStream, server: Server, watcher: Watcher) {
+    // Nagle's algorithm would hold small frames back for 40 ms.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(error = &error as &dyn std::error::Error, "connection gone");
+        return;
+    }
+    let caller = stream.connect_info();
+    let service = server.map_request(move |request: Request<Incoming>| known(request, &caller));
+    let io = TokioIo::new(Opening::new(stream, HEADER_TIMEOUT));
+
+    let builder = builder();
+    let connection = builder.serve_connection(io, TowerToHyperService::new(service));
+    if let Err(error) = watcher.watch(connection).await {
+        // Callers come and go; nobody here can do anything about it.
+        tracing::debug!(error = error.as_ref() as &dyn std::error::Error, "connection failed");
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HTTP1_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    builder
+}
+
+/// The request, with its caller's address in the forms that axum and tonic know.
+fn known(request: Request<Incoming>, caller: &TcpConnectInfo) -> Request<Body> {
+    let mut request = request.map(Body::new);
+    if let Some(address) = caller.remote_addr {
+        request.extensions_mut().insert(ConnectInfo(address));
+    }
+    request.extensions_mut().insert(caller.clone());
+    request
+}

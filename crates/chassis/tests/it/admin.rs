@@ -1,0 +1,47 @@
+//! The machinery around a process is told the truth.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use trellis_chassis::admin::{self, Readiness};
+use trellis_chassis::{Shutdown, listen};
+
+use crate::probe::get;
+
+async fn admin(readiness: &Readiness, shutdown: &Shutdown) -> SocketAddr {
+    let listener = listen::bind("127.0.0.1:0", "TRELLIS_ADMIN_LISTEN").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    admin::serve(listener, readiness.clone(), shutdown);
+    address
+}
+
+#[tokio::test]
+async fn a_process_is_ready_when_all_that_it_needs_is_there() {
+    let readiness = Readiness::default();
+    let (migrations, catalogue) = (readiness.expect("migrations"), readiness.expect("catalogue"));
+    let address = admin(&readiness, &Shutdown::default()).await;
+
+    let answer = get(address, "/readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.ends_with("not ready: migrations, catalogue\n"), "{answer}");
+
+    migrations.open();
+    catalogue.open();
+    assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+
+    catalogue.close();
+    assert!(get(address, "/readyz").await.ends_with("not ready: catalogue\n"));
+}
+
+#[tokio::test]
+async fn a_process_that_leaves_lives_and_is_not_ready() {
+    let shutdown = Shutdown::new(Duration::from_hours(1));
+    let address = admin(&Readiness::default(), &shutdown).await;
+
+    shutdown.request();
+
+    let answer = get(address, "/readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.ends_with("leaving\n"), "{answer}");
+    assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
+}

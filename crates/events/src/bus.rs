@@ -1,0 +1,51 @@
+//! How events get from a publisher to its consumers.
+//!
+//! A bus delivers at least once and may forget: the outbox is the truth.
+//! [`Direct`] calls the consumers themselves; a broker can stand behind the
+//! same trait.
+
+mod direct;
+mod road;
+
+use crate::Event;
+
+pub use direct::{Direct, Subscriber};
+
+/// Carries events.
+#[async_trait::async_trait]
+pub trait Bus: Send + Sync {
+    /// Hands events over. One outcome for each delivery, in the same order.
+    async fn publish(&self, deliveries: Vec<Delivery>) -> Vec<Outcome>;
+
+    /// Waits until there is something to publish to.
+    async fn ready(&self) {}
+}
+
+/// One handing over of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The event.
+    pub event: Event,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+}
+
+/// What became of a delivery. The order of the variants is that of their weight:
+/// with several consumers, the heaviest outcome is that of the event.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Every consumer has it, or nobody wants it.
+    Delivered,
+    /// A consumer failed: the attempt counts.
+    Refused(String),
+    /// A consumer was not there: the attempt does not count, or it would use up
+    /// the attempts of an event that the consumer has never seen.
+    Unreachable(String),
+}
+
+impl Delivery {
+    /// A first attempt.
+    pub fn first(event: Event) -> Self {
+        Self { event, attempt: 1 }
+    }
+}

@@ -1,0 +1,75 @@
+//! The receiving side: hands each event to a handler and gives up in the end.
+//!
+//! The promise to the sender: what is answered as done need not be sent again.
+//! That the effect happens once is the handler's part: it calls
+//! [`crate::inbox::admit`] in the transaction of the effect.
+
+mod attempt;
+mod housekeeping;
+mod server;
+
+use std::error::Error;
+use std::iter;
+use std::sync::Arc;
+
+use trellis_api::event::v1::consumer_service_server::ConsumerServiceServer;
+use trellis_chassis::Clock;
+
+use crate::Event;
+use crate::dead_letter::DeadLetters;
+
+pub use housekeeping::{RETENTION, housekeeping};
+pub use server::Consumer;
+
+/// The most deliveries in one call.
+pub const MAX_DELIVERIES: usize = 256;
+
+/// Applies events.
+#[async_trait::async_trait]
+pub trait Handler: Send + Sync {
+    /// Applies the effect and admits the event to the inbox in one write.
+    ///
+    /// `Ok` too when it was applied before or is of no interest. It is called
+    /// for many events at once, and dropped when it takes longer than 4 s. A
+    /// panic is a transient failure.
+    async fn handle(&self, event: &Event) -> Result<(), Failure>;
+}
+
+/// Why an event was not applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It never can be: it becomes a dead letter at once.
+    #[error("{0}")]
+    Permanent(String),
+    /// It may be another time; after [`crate::MAX_ATTEMPTS`] it becomes a dead letter.
+    #[error("{0}")]
+    Transient(String),
+}
+
+impl From<trellis_storage::Error> for Failure {
+    fn from(error: trellis_storage::Error) -> Self {
+        Self::Transient(chain(&error))
+    }
+}
+
+impl From<prost::DecodeError> for Failure {
+    fn from(error: prost::DecodeError) -> Self {
+        Self::Permanent(chain(&error))
+    }
+}
+
+/// Says an error with its causes: a dead letter's text is all that an operator sees.
+fn chain(error: &dyn Error) -> String {
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    iter::once(error).chain(causes).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Makes the service that hands events to `handler`; `consumer` names its dead letters.
+pub fn server(
+    consumer: &'static str,
+    handler: Arc<dyn Handler>,
+    dead_letters: Arc<dyn DeadLetters>,
+    clock: Arc<dyn Clock>,
+) -> ConsumerServiceServer<Consumer> {
+    ConsumerServiceServer::new(Consumer::new(consumer, handler, dead_letters, clock))
+}

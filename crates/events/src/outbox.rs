@@ -1,0 +1,146 @@
+//! The events that a service still has to tell, beside the changes they tell of.
+//!
+//! A row is due until it is published. Published rows stay for a while, so that
+//! a transport that forgets can be filled again. Who delivers is the [`crate::relay`].
+
+mod sqlite;
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use time::OffsetDateTime;
+use trellis_api::timestamp;
+use trellis_storage::lease::Fence;
+use trellis_storage::{Error, Migration, micros};
+use uuid::Uuid;
+
+use crate::Event;
+use crate::bus::Delivery;
+
+pub use sqlite::SqliteOutbox;
+
+/// The table; put it among a service's own migrations.
+pub const MIGRATION: Migration =
+    Migration { name: "outbox_0001", sql: include_str!("outbox/0001.sql") };
+
+/// What a relay needs of an outbox.
+///
+/// Rows are claimed by flag, never by "after the last one seen": a row may
+/// become visible later than one with a higher sequence.
+#[async_trait::async_trait]
+pub trait Outbox: Send + Sync {
+    /// Takes or renews the sole right to deliver; `None` while another relay has it.
+    async fn claim(
+        &self,
+        owner: Uuid,
+        ttl: Duration,
+        now: OffsetDateTime,
+    ) -> Result<Option<Claim>, Error>;
+
+    /// Gives the right to deliver back.
+    async fn release(&self, owner: Uuid) -> Result<(), Error>;
+
+    /// The unpublished rows whose time has come, longest overdue first.
+    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Due>, Error>;
+
+    /// Writes down what became of a batch, all or nothing, and renews the claim.
+    ///
+    /// `false`: the claim was lost meanwhile and nothing is written.
+    async fn settle(
+        &self,
+        claim: Claim,
+        settlements: Vec<Settlement>,
+        now: OffsetDateTime,
+    ) -> Result<bool, Error>;
+
+    /// What is not published yet.
+    async fn backlog(&self) -> Result<Backlog, Error>;
+
+    /// Forgets rows published before `before`, looking only at the `limit`
+    /// oldest rows; says how many went.
+    async fn purge(&self, before: OffsetDateTime, limit: u32) -> Result<usize, Error>;
+
+    /// Tells the relay that something is due; a wake that nobody waits for is kept.
+    fn wake(&self);
+
+    /// Waits for a wake.
+    async fn woken(&self);
+}
+
+/// The sole right to deliver, until it runs out or is taken over.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// Who holds it.
+    pub owner: Uuid,
+    /// For how long each renewal holds.
+    pub ttl: Duration,
+    /// Tells this claim from a later one.
+    pub fence: Fence,
+}
+
+/// A row to deliver.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// Names the row.
+    pub sequence: i64,
+    /// What to hand over.
+    pub delivery: Delivery,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Settlement {
+    /// Names the row.
+    pub sequence: i64,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everyone who wants it has it.
+    Published,
+    /// A consumer failed: the attempt counts.
+    Refused {
+        /// When to try again.
+        next_attempt_time: OffsetDateTime,
+    },
+    /// A consumer was not there: the attempt does not count.
+    Postponed {
+        /// When to try again.
+        next_attempt_time: OffsetDateTime,
+    },
+}
+
+/// What is not published yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many events.
+    pub count: u64,
+    /// When the oldest of them happened.
+    pub oldest: Option<OffsetDateTime>,
+}
+
+/// Adds an event to the transaction; call [`Outbox::wake`] once it is committed.
+pub fn append(tx: &Connection, event: &Event) -> Result<(), Error> {
+    let headers = serde_json::to_string(&event.headers).expect("texts can be written as JSON");
+    // A missing time becomes NULL, which the table refuses.
+    let create_time = event.create_time.as_ref().and_then(timestamp::from_proto).map(micros);
+    tx.prepare_cached(
+        "
+        INSERT INTO outbox
+               (event_id, kind, subject, payload, headers, create_time, next_attempt_time)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+        ",
+    )?
+    .execute((
+        &event.event_id,
+        &event.r#type,
+        &event.subject,
+        &event.payload[..],
+        headers,
+        create_time,
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! Delivers what is due in an outbox, until everyone who wants it has it.
+//!
+//! One relay delivers at a time, by a lease whose fence is checked when the
+//! outcome is written. An event is published again when a relay stops between
+//! the two, so consumers keep an inbox.
+
+mod pace;
+
+use std::iter;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::sleep;
+use trellis_chassis::{Clock, Shutdown};
+use trellis_storage::Error;
+use uuid::Uuid;
+
+use crate::Backoff;
+use crate::bus::{Bus, Delivery, Outcome};
+use crate::outbox::{Claim, Due, Outbox, Settlement, Verdict};
+
+use pace::Pace;
+
+/// The most rows that are delivered at once.
+pub const BATCH: u32 = 256;
+/// The waits after a consumer failed to apply an event.
+pub const AFTER_REFUSAL: Backoff =
+    Backoff { first: Duration::from_millis(500), cap: Duration::from_mins(2) };
+/// The waits while a consumer is away; short, so that its return is noticed.
+pub const WHILE_AWAY: Backoff =
+    Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
+/// How long a lease lasts without renewal, and so how long events may wait
+/// after their relay was killed.
+pub const LEASE: Duration = Duration::from_secs(5);
+/// How long published rows are kept.
+pub const RETENTION: Duration = Duration::from_hours(7 * 24);
+
+/// How often the outbox is looked at when nobody wakes the relay.
+const POLL: Duration = Duration::from_millis(200);
+/// How often a relay without the lease asks for it.
+const STANDBY: Duration = Duration::from_secs(1);
+/// The waits after the outbox itself failed.
+const AFTER_STORAGE: Backoff =
+    Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(10) };
+/// How long a batch in flight may hold up a stop; the rest is delivered next time.
+const GRACE: Duration = Duration::from_secs(6);
+/// How often published rows are purged, and how many at once.
+const PURGE_INTERVAL: Duration = Duration::from_hours(1);
+const PURGE_LIMIT: u32 = 1_000;
+
+/// Delivers until a stop is requested. A failing outbox or bus is waited for.
+pub async fn run(
+    outbox: Arc<dyn Outbox>,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = bus.ready() => {}
+        () = shutdown.requested() => return Ok(()),
+    }
+
+    let mut relay = Relay::new(Arc::clone(&outbox), bus, clock);
+    let mut failures = 0;
+    while !shutdown.is_requested() {
+        let progress = tokio::select! {
+            progress = relay.step() => progress,
+            () = overdue(&shutdown) => break,
+        };
+        report(&mut failures, progress.as_ref().err());
+        let (wait, listens) = match progress {
+            Ok(Progress::Settled(BATCH)) => continue,
+            Ok(Progress::Idle | Progress::Settled(_)) => (POLL, true),
+            Ok(Progress::Standby) => (STANDBY, false),
+            Err(_) => (AFTER_STORAGE.delay(failures), false),
+        };
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = outbox.woken(), if listens => {}
+            () = shutdown.requested() => {}
+        }
+    }
+    relay.stop().await;
+    Ok(())
+}
+
+/// A relay that is moved step by step; [`run`] moves it as long as it should.
+pub struct Relay {
+    outbox: Arc<dyn Outbox>,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    owner: Uuid,
+    claim: Option<(Claim, OffsetDateTime)>,
+    pace: Pace,
+    next_purge: Option<OffsetDateTime>,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing was due.
+    Idle,
+    /// So many rows were handed to the bus; there may be more.
+    Settled(u32),
+    /// Something is due, but another relay delivers.
+    Standby,
+}
+
+impl Relay {
+    /// A relay of its own; the lease decides among several of one outbox.
+    pub fn new(outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
+        let owner = Uuid::new_v4();
+        Self { outbox, bus, clock, owner, claim: None, pace: Pace::default(), next_purge: None }
+    }
+
+    /// Delivers one batch of what is due, and tidies up now and then.
+    ///
+    /// May be dropped at any point: what was not written down is delivered again.
+    pub async fn step(&mut self) -> Result<Progress, Error> {
+        let progress = self.deliver().await?;
+        // Not only when idle: a busy relay has the most to purge.
+        if progress != Progress::Standby {
+            self.purge().await?;
+        }
+        Ok(progress)
+    }
+
+    /// Gives the lease back, so that the next relay need not wait for it to run out.
+    pub async fn stop(self) {
+        if self.claim.is_some()
+            && let Err(error) = self.outbox.release(self.owner).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "lease was not released");
+        }
+    }
+
+    async fn deliver(&mut self) -> Result<Progress, Error> {
+        let mut due = self.outbox.due(self.clock.now(), BATCH).await?;
+        if !due.is_empty() && !self.holds_lease() {
+            if !self.renew().await? {
+                return Ok(Progress::Standby);
+            }
+            // The relay before may have delivered these in the meantime.
+            due = self.outbox.due(self.clock.now(), BATCH).await?;
+        }
+        if due.is_empty() {
+            return Ok(Progress::Idle);
+        }
+
+        let outcomes = self.publish(&due).await;
+        let settlements = self.judge(&due, outcomes);
+        self.settle(settlements).await
+    }
+
+    /// Leaves time to deliver a batch before the lease would run out.
+    fn holds_lease(&self) -> bool {
+        self.claim.is_some_and(|(_, until)| self.clock.now() + LEASE / 2 < until)
+    }
+
+    async fn renew(&mut self) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let claim = self.outbox.claim(self.owner, LEASE, now).await?;
+        self.claim = claim.map(|claim| (claim, now + LEASE));
+        Ok(self.claim.is_some())
+    }
+
+    /// Keeps the lease while the bus is slow: else the next relay would begin
+    /// the same batch, be as slow, and nothing would ever be settled.
+    async fn publish(&mut self, due: &[Due]) -> Vec<Outcome> {
+        let deliveries: Vec<Delivery> = due.iter().map(|row| row.delivery.clone()).collect();
+        let bus = Arc::clone(&self.bus);
+        let mut publish = pin!(bus.publish(deliveries));
+        loop {
+            tokio::select! {
+                outcomes = &mut publish => return outcomes,
+                () = sleep(LEASE / 3) => {
+                    if let Err(error) = self.renew().await {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "lease was not renewed");
+                    }
+                }
+            }
+        }
+    }
+
+    fn judge(&mut self, due: &[Due], outcomes: Vec<Outcome>) -> Vec<Settlement> {
+        let now = self.clock.now();
+        let missing = || Outcome::Unreachable("the bus gave no outcome".to_owned());
+        let outcomes = outcomes.into_iter().chain(iter::repeat_with(missing));
+
+        let mut batch = self.pace.batch(now);
+        let mut settlements = Vec::with_capacity(due.len());
+        for (row, outcome) in due.iter().zip(outcomes) {
+            let event = &row.delivery.event;
+            let verdict = match outcome {
+                Outcome::Delivered => {
+                    batch.reached(&event.r#type);
+                    Verdict::Published
+                }
+                Outcome::Refused(error) => {
+                    batch.reached(&event.r#type);
+                    let (event_id, attempt) = (&event.event_id, row.delivery.attempt);
+                    tracing::warn!(event_id, attempt, error, "event was refused");
+                    let next_attempt_time = now + AFTER_REFUSAL.delay(attempt);
+                    Verdict::Refused { next_attempt_time }
+                }
+                Outcome::Unreachable(_) => {
+                    Verdict::Postponed { next_attempt_time: batch.postpone(&event.r#type) }
+                }
+            };
+            settlements.push(Settlement { sequence: row.sequence, verdict });
+        }
+        settlements
+    }
+
+    async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<Progress, Error> {
+        let Some((claim, _)) = self.claim else { return Ok(Progress::Standby) };
+        let now = self.clock.now();
+        let settled = u32::try_from(settlements.len()).expect("a batch is small");
+        if self.outbox.settle(claim, settlements, now).await? {
+            self.claim = Some((claim, now + LEASE));
+            return Ok(Progress::Settled(settled));
+        }
+        self.claim = None;
+        Ok(Progress::Standby)
+    }
+
+    /// Purges a bit at a time, so that nobody waits long for the database.
+    async fn purge(&mut self) -> Result<(), Error> {
+        let now = self.clock.now();
+        if self.next_purge.is_some_and(|next| now < next) {
+            return Ok(());
+        }
+        if self.outbox.purge(now - RETENTION, PURGE_LIMIT).await? == 0 {
+            self.next_purge = Some(now + PURGE_INTERVAL);
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+async fn overdue(shutdown: &Shutdown) {
+    shutdown.requested().await;
+    sleep(GRACE).await;
+}
+
+/// Logs when the outbox begins to fail and when it ends, not each time between.
+fn report(failures: &mut u32, error: Option<&Error>) {
+    match error {
+        Some(error) => {
+            if *failures == 0 {
+                tracing::error!(error = error as &dyn std::error::Error, "outbox failed");
+            }
+            *failures = failures.saturating_add(1);
+        }
+        None if 0 < *failures => {
+            tracing::info!(failures, "outbox works again");
+            *failures = 0;
+        }
+        None => {}
+    }
+}

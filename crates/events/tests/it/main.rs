@@ -1,0 +1,12 @@
+//! Events from the outbox to their effect, on real databases.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bus;
+mod consumer;
+mod crash;
+mod dead_letters;
+mod outbox;
+mod relay;
+mod running;
+mod world;

@@ -1,0 +1,133 @@
+//! The outbox as a table.
+
+use std::time::Duration;
+
+use time::ext::NumericalStdDuration as _;
+use trellis_chassis::Clock as _;
+use trellis_events::outbox::{Outbox as _, Settlement, Verdict};
+use trellis_events::relay::LEASE;
+use trellis_storage::{Error, Faults};
+use uuid::Uuid;
+
+use crate::world::{CONFIRMED, Publisher, clock, event};
+
+fn publisher() -> (Publisher, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (Publisher::open(folder.path(), &clock(), &Faults::default()), folder)
+}
+
+#[tokio::test]
+async fn an_event_comes_out_as_it_went_in() {
+    let (publisher, _folder) = publisher();
+    let mut event = event(&publisher.clock, CONFIRMED, "order");
+    event.headers.insert("traceparent".to_owned(), "00-\"ä\"".to_owned());
+
+    publisher.append(event.clone()).await.unwrap();
+
+    let due = publisher.outbox.due(publisher.clock.now(), 10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].delivery.event, event);
+    assert_eq!(due[0].delivery.attempt, 1);
+}
+
+#[tokio::test]
+async fn an_event_is_undone_with_the_change_that_it_tells_of() {
+    let (publisher, _folder) = publisher();
+    let event = event(&publisher.clock, CONFIRMED, "order");
+
+    let undone: Result<(), Error> = publisher
+        .database
+        .write(move |tx| {
+            trellis_events::outbox::append(tx, &event)?;
+            Err(Error::Overloaded)
+        })
+        .await;
+
+    assert!(undone.is_err());
+    assert_eq!(publisher.outbox.backlog().await.unwrap().count, 0);
+}
+
+#[tokio::test]
+async fn what_could_never_be_delivered_is_refused() {
+    let (publisher, _folder) = publisher();
+    let sound = event(&publisher.clock, CONFIRMED, "order");
+
+    let mut large = sound.clone();
+    large.payload = vec![0; 256 * 1024 + 1].into();
+    let error = publisher.append(large).await.unwrap_err();
+    assert_eq!(error.constraint(), Some("outbox_payload_size"));
+
+    let mut nameless = sound.clone();
+    nameless.event_id = "1".to_owned();
+    let error = publisher.append(nameless).await.unwrap_err();
+    assert_eq!(error.constraint(), Some("outbox_event_id"));
+
+    let mut timeless = sound.clone();
+    timeless.create_time = None;
+    publisher.append(timeless).await.unwrap_err();
+
+    publisher.append(sound.clone()).await.unwrap();
+    let error = publisher.append(sound).await.unwrap_err();
+    assert_eq!(error.constraint(), Some("outbox.event_id"));
+}
+
+#[tokio::test]
+async fn the_longest_overdue_comes_first() {
+    let (publisher, _folder) = publisher();
+    publisher.tell(CONFIRMED, &["a", "b"]).await;
+    publisher.clock.advance(1.std_seconds());
+    publisher.tell(CONFIRMED, &["c"]).await;
+    let now = publisher.clock.now();
+    let claim = publisher.outbox.claim(Uuid::from_u128(1), LEASE, now).await.unwrap().unwrap();
+    let first = publisher.outbox.due(now, 1).await.unwrap()[0].sequence;
+
+    let later = Verdict::Refused { next_attempt_time: now + Duration::from_secs(2) };
+    let settlement = Settlement { sequence: first, verdict: later };
+    assert!(publisher.outbox.settle(claim, vec![settlement], now).await.unwrap());
+
+    let subjects = async |limit| {
+        let due = publisher.outbox.due(publisher.clock.now(), limit).await.unwrap();
+        due.into_iter().map(|row| row.delivery.event.subject).collect::<Vec<_>>()
+    };
+    assert_eq!(subjects(10).await, ["b", "c"]);
+    publisher.clock.advance(2.std_seconds());
+    assert_eq!(subjects(10).await, ["b", "c", "a"]);
+    assert_eq!(subjects(2).await, ["b", "c"]);
+}
+
+#[tokio::test]
+async fn whoever_lost_the_lease_settles_nothing() {
+    let (publisher, _folder) = publisher();
+    publisher.tell(CONFIRMED, &["order"]).await;
+    let now = publisher.clock.now();
+    let old = publisher.outbox.claim(Uuid::from_u128(1), LEASE, now).await.unwrap().unwrap();
+    let sequence = publisher.outbox.due(now, 1).await.unwrap()[0].sequence;
+
+    publisher.clock.advance(LEASE);
+    let now = publisher.clock.now();
+    publisher.outbox.claim(Uuid::from_u128(2), LEASE, now).await.unwrap().unwrap();
+
+    let settlement = Settlement { sequence, verdict: Verdict::Published };
+    assert!(!publisher.outbox.settle(old, vec![settlement], now).await.unwrap());
+    assert_eq!(publisher.outbox.backlog().await.unwrap().count, 1);
+}
+
+#[tokio::test]
+async fn the_backlog_tells_how_long_the_oldest_event_waits() {
+    let (publisher, _folder) = publisher();
+    let begin = publisher.clock.now();
+    publisher.tell(CONFIRMED, &["a"]).await;
+    publisher.clock.advance(1.std_minutes());
+    publisher.tell(CONFIRMED, &["b"]).await;
+
+    let backlog = publisher.outbox.backlog().await.unwrap();
+
+    assert_eq!((backlog.count, backlog.oldest), (2, Some(begin)));
+}
+
+#[tokio::test]
+async fn a_wake_that_nobody_waits_for_is_kept() {
+    let (publisher, _folder) = publisher();
+    publisher.outbox.wake();
+    publisher.outbox.woken().await;
+}

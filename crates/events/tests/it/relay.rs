@@ -1,0 +1,233 @@
+//! The relay, moved step by step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trellis_chassis::Clock as _;
+use trellis_events::bus::{Bus, Delivery, Direct, Outcome};
+use trellis_events::outbox::{Backlog, Outbox as _};
+use trellis_events::relay::{AFTER_REFUSAL, BATCH, LEASE, Progress, RETENTION, Relay, WHILE_AWAY};
+use trellis_storage::Faults;
+use uuid::Uuid;
+
+use crate::world::{CANCELLED, CONFIRMED, Consumer, Mood, Pair, Publisher, clock, drain};
+
+#[tokio::test]
+async fn an_event_reaches_all_who_want_its_kind_and_nobody_else() {
+    let (folder, clock, faults) = (tempfile::tempdir().unwrap(), clock(), Faults::default());
+    let publisher = Publisher::open(folder.path(), &clock, &faults);
+    let open = |name| Consumer::open(folder.path(), name, &clock, &faults);
+    let (learner, mailer, refunder) = (open("learner"), open("mailer"), open("refunder"));
+    let bus = Direct::default();
+    bus.connect(vec![
+        learner.subscribe(&[CONFIRMED]),
+        mailer.subscribe(&[CONFIRMED, CANCELLED]),
+        refunder.subscribe(&[CANCELLED]),
+    ]);
+    publisher.tell(CONFIRMED, &["sold"]).await;
+    publisher.tell(CANCELLED, &["gone"]).await;
+
+    drain(&mut publisher.relay(&bus)).await.unwrap();
+
+    assert_eq!(learner.effects().await, ["sold"]);
+    assert_eq!(mailer.effects().await, ["gone", "sold"]);
+    assert_eq!(refunder.effects().await, ["gone"]);
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_wants_is_published_all_the_same() {
+    let mut pair = Pair::new();
+    pair.publisher.tell("order.admired", &["nice"]).await;
+
+    assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(1));
+
+    assert_eq!(pair.publisher.outbox.backlog().await.unwrap(), Backlog::default());
+    assert_eq!(pair.relay.step().await.unwrap(), Progress::Idle);
+}
+
+#[tokio::test]
+async fn a_refused_event_waits_longer_each_time_until_it_is_a_dead_letter() {
+    let mut pair = Pair::new();
+    pair.consumer.take("sick", Mood::Ill);
+    pair.publisher.tell(CONFIRMED, &["sick"]).await;
+
+    for failures in 1..=5 {
+        assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(1));
+        let (attempts, next, published) = pair.publisher.row("sick").await;
+        assert_eq!((attempts, published), (failures, false));
+        let ceiling = AFTER_REFUSAL.ceiling(failures);
+        assert!(pair.clock.now() <= next && next <= pair.clock.now() + ceiling);
+        assert_eq!(pair.consumer.dead_letters().await, []);
+        pair.clock.advance(ceiling);
+    }
+    drain(&mut pair.relay).await.unwrap();
+
+    let letter = ("sick".to_owned(), 6, "not feeling well".to_owned());
+    assert_eq!(pair.consumer.dead_letters().await, [letter]);
+    assert_eq!(pair.publisher.outbox.backlog().await.unwrap().count, 0);
+}
+
+#[tokio::test]
+async fn an_event_that_can_never_be_applied_is_a_dead_letter_at_once() {
+    let mut pair = Pair::new();
+    pair.consumer.take("odd", Mood::Picky);
+    pair.publisher.tell(CONFIRMED, &["odd"]).await;
+
+    drain(&mut pair.relay).await.unwrap();
+
+    let letter = ("odd".to_owned(), 1, "not to my taste".to_owned());
+    assert_eq!(pair.consumer.dead_letters().await, [letter]);
+    assert_eq!(pair.publisher.outbox.backlog().await.unwrap().count, 0);
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_away_uses_up_no_attempts() {
+    let mut pair = Pair::new();
+    pair.consumer.leave();
+    pair.publisher.tell(CONFIRMED, &["patient"]).await;
+
+    for _ in 0..10 {
+        assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(1));
+        let (attempts, next, _) = pair.publisher.row("patient").await;
+        assert_eq!(attempts, 0);
+        assert!(next <= pair.clock.now() + WHILE_AWAY.cap);
+        pair.clock.advance(WHILE_AWAY.cap);
+    }
+    pair.consumer.come_back();
+    drain(&mut pair.relay).await.unwrap();
+
+    assert_eq!(pair.consumer.effects().await, ["patient"]);
+    assert_eq!(pair.consumer.dead_letters().await, []);
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_away_holds_up_neither_the_others_nor_other_kinds() {
+    let (folder, clock, faults) = (tempfile::tempdir().unwrap(), clock(), Faults::default());
+    let publisher = Publisher::open(folder.path(), &clock, &faults);
+    let here = Consumer::open(folder.path(), "here", &clock, &faults);
+    let away = Consumer::open(folder.path(), "away", &clock, &faults);
+    let bus = Direct::default();
+    bus.connect(vec![away.subscribe(&[CONFIRMED]), here.subscribe(&[CONFIRMED, CANCELLED])]);
+    let mut relay = publisher.relay(&bus);
+    away.leave();
+    publisher.tell(CONFIRMED, &["for both"]).await;
+    publisher.tell(CANCELLED, &["for one"]).await;
+
+    drain(&mut relay).await.unwrap();
+    assert_eq!(here.effects().await, ["for both", "for one"]);
+    assert!(publisher.row("for one").await.2);
+    assert!(!publisher.row("for both").await.2);
+
+    away.come_back();
+    clock.advance(WHILE_AWAY.cap);
+    drain(&mut relay).await.unwrap();
+    assert_eq!(away.effects().await, ["for both"]);
+    assert_eq!(here.effects().await, ["for both", "for one"]);
+    assert_eq!(publisher.outbox.backlog().await.unwrap().count, 0);
+}
+
+#[tokio::test]
+async fn many_poisonous_events_do_not_starve_a_good_one() {
+    let mut pair = Pair::new();
+    pair.consumer.take("poison", Mood::Ill);
+    let poison: Vec<_> = (0..600).map(|n| format!("poison {n}")).collect();
+    let poison: Vec<_> = poison.iter().map(String::as_str).collect();
+    pair.publisher.tell(CONFIRMED, &poison).await;
+    pair.publisher.tell(CONFIRMED, &["good"]).await;
+
+    for _ in 0..3 {
+        pair.relay.step().await.unwrap();
+    }
+
+    assert_eq!(pair.consumer.effects().await, ["good"]);
+}
+
+#[tokio::test]
+async fn a_full_batch_says_that_there_may_be_more() {
+    let mut pair = Pair::new();
+    let subjects: Vec<_> = (0..300).map(|n| n.to_string()).collect();
+    let subjects: Vec<_> = subjects.iter().map(String::as_str).collect();
+    pair.publisher.tell(CONFIRMED, &subjects).await;
+
+    assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(BATCH));
+    assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(300 - BATCH));
+    assert_eq!(pair.consumer.effects().await.len(), 300);
+}
+
+#[tokio::test]
+async fn only_one_relay_delivers_until_its_lease_runs_out() {
+    let mut pair = Pair::new();
+    let mut second = pair.publisher.relay(&pair.bus);
+    pair.publisher.tell(CONFIRMED, &["first"]).await;
+    drain(&mut pair.relay).await.unwrap();
+
+    pair.publisher.tell(CONFIRMED, &["second"]).await;
+    assert_eq!(second.step().await.unwrap(), Progress::Standby);
+    assert_eq!(pair.consumer.effects().await, ["first"]);
+
+    pair.clock.advance(LEASE);
+    assert_eq!(second.step().await.unwrap(), Progress::Settled(1));
+    assert_eq!(pair.consumer.effects().await, ["first", "second"]);
+}
+
+/// A bus that takes twice as long as a lease lasts.
+struct Slow {
+    publisher: Arc<Publisher>,
+}
+
+#[async_trait::async_trait]
+impl Bus for Slow {
+    async fn publish(&self, deliveries: Vec<Delivery>) -> Vec<Outcome> {
+        let Publisher { outbox, clock, .. } = self.publisher.as_ref();
+        for _ in 0..8 {
+            tokio::time::sleep(LEASE / 2).await;
+            clock.advance(LEASE / 4);
+            let stranger = outbox.claim(Uuid::from_u128(1), LEASE, clock.now()).await.unwrap();
+            assert!(stranger.is_none(), "the lease ran out");
+        }
+        vec![Outcome::Delivered; deliveries.len()]
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_bus_does_not_cost_the_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let publisher = Arc::new(Publisher::open(folder.path(), &clock(), &Faults::default()));
+    publisher.tell(CONFIRMED, &["order"]).await;
+    let bus = Arc::new(Slow { publisher: Arc::clone(&publisher) });
+    let outbox = Arc::new(publisher.outbox.clone());
+    let mut relay = Relay::new(outbox, bus, Arc::new(publisher.clock.clone()));
+
+    assert_eq!(relay.step().await.unwrap(), Progress::Settled(1));
+}
+
+#[tokio::test]
+async fn a_relay_that_stops_gives_its_lease_back() {
+    let mut pair = Pair::new();
+    let mut second = pair.publisher.relay(&pair.bus);
+    pair.publisher.tell(CONFIRMED, &["first"]).await;
+    drain(&mut pair.relay).await.unwrap();
+    pair.publisher.tell(CONFIRMED, &["second"]).await;
+
+    pair.relay.stop().await;
+
+    assert_eq!(second.step().await.unwrap(), Progress::Settled(1));
+}
+
+#[tokio::test]
+async fn published_events_are_kept_for_a_week_and_others_until_they_are() {
+    let mut pair = Pair::new();
+    pair.publisher.tell(CONFIRMED, &["told"]).await;
+    drain(&mut pair.relay).await.unwrap();
+    pair.consumer.leave();
+    pair.publisher.tell(CONFIRMED, &["untold"]).await;
+
+    pair.clock.advance(RETENTION);
+    pair.relay.step().await.unwrap();
+    assert_eq!(pair.publisher.subjects().await, ["told", "untold"]);
+
+    // The relay purges every hour, also when it is busy.
+    pair.clock.advance(Duration::from_hours(1));
+    assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(1));
+    assert_eq!(pair.publisher.subjects().await, ["untold"]);
+}

@@ -1,0 +1,118 @@
+//! The relay and the housekeeping as the tasks that services run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use trellis_chassis::{Clock as _, Shutdown};
+use trellis_events::bus::Direct;
+use trellis_events::inbox::SqliteInbox;
+use trellis_events::outbox::Outbox as _;
+use trellis_events::{consumer, relay};
+use trellis_storage::{Error, Faults, When};
+
+use crate::world::{CONFIRMED, Pair, Publisher, clock, drain, event};
+
+const GRACE: Duration = Duration::from_secs(20);
+
+fn start(publisher: &Publisher, bus: &Direct, shutdown: &Shutdown) {
+    let (outbox, bus) = (Arc::new(publisher.outbox.clone()), Arc::new(bus.clone()));
+    let clock = Arc::new(publisher.clock.clone());
+    shutdown.spawn("test.relay", relay::run(outbox, bus, clock, shutdown.clone()));
+}
+
+#[tokio::test]
+async fn a_thousand_events_of_concurrent_changes_take_effect_once_each() {
+    let pair = Pair::new();
+    let shutdown = Shutdown::default();
+    start(&pair.publisher, &pair.bus, &shutdown);
+
+    let subjects: Vec<_> = (0..1_000).map(|n| format!("{n:04}")).collect();
+    let appends = subjects.iter().map(|subject| {
+        let event = event(&pair.clock, CONFIRMED, subject);
+        pair.publisher.append(event)
+    });
+    for appended in join_all(appends).await {
+        appended.unwrap();
+    }
+    pair.consumer.handled(1_000).await;
+    shutdown.request();
+    shutdown.finish(GRACE).await.unwrap();
+
+    assert_eq!(pair.consumer.effects().await, subjects);
+    assert_eq!(pair.publisher.outbox.backlog().await.unwrap().count, 0);
+}
+
+#[tokio::test]
+async fn a_relay_waits_for_a_bus_and_stops_without_one() {
+    let pair = Pair::new();
+    pair.publisher.tell(CONFIRMED, &["early"]).await;
+    let (bus, shutdown) = (Direct::default(), Shutdown::default());
+    start(&pair.publisher, &bus, &shutdown);
+
+    tokio::task::yield_now().await;
+    assert_eq!(pair.consumer.effects().await, Vec::<String>::new());
+    bus.connect(vec![pair.consumer.subscribe(&[CONFIRMED])]);
+    pair.consumer.handled(1).await;
+    shutdown.request();
+    shutdown.finish(GRACE).await.unwrap();
+
+    let shutdown = Shutdown::default();
+    start(&pair.publisher, &Direct::default(), &shutdown);
+    shutdown.request();
+    shutdown.finish(GRACE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_relay_outlives_its_database() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let faults = Faults::crash(1, When::BeforeCommit);
+    let publisher = Publisher::open(folder.path(), &clock, &faults);
+    publisher.append(event(&clock, CONFIRMED, "lost")).await.unwrap_err();
+    let (bus, shutdown) = (Direct::default(), Shutdown::default());
+    bus.connect(Vec::new());
+    start(&publisher, &bus, &shutdown);
+
+    // The other task runs until it has failed and waits.
+    tokio::task::yield_now().await;
+    publisher.relay(&bus).step().await.unwrap_err();
+    assert!(!shutdown.is_requested());
+
+    shutdown.request();
+    shutdown.finish(GRACE).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_applied_event_is_remembered_for_two_weeks() {
+    let mut pair = Pair::new();
+    pair.publisher.tell(CONFIRMED, &["old"]).await;
+    drain(&mut pair.relay).await.unwrap();
+    pair.clock.advance(consumer::RETENTION);
+    pair.publisher.tell(CONFIRMED, &["new"]).await;
+    drain(&mut pair.relay).await.unwrap();
+    assert_eq!(pair.clock.now() - consumer::RETENTION, clock().now());
+    assert_eq!(remembered(&pair).await, 2);
+    pair.clock.advance(Duration::from_micros(1));
+
+    let shutdown = Shutdown::default();
+    let inbox = Arc::new(SqliteInbox::new(pair.consumer.database.clone()));
+    let clock = Arc::new(pair.clock.clone());
+    shutdown.spawn("test.housekeeping", consumer::housekeeping(inbox, clock, shutdown.clone()));
+    while remembered(&pair).await == 2 {
+        tokio::task::yield_now().await;
+    }
+    shutdown.request();
+    shutdown.finish(GRACE).await.unwrap();
+
+    assert_eq!(remembered(&pair).await, 1);
+}
+
+async fn remembered(pair: &Pair) -> i64 {
+    pair.consumer
+        .database
+        .read(|tx| {
+            Ok::<_, Error>(tx.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0))?)
+        })
+        .await
+        .unwrap()
+}

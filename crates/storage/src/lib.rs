@@ -1,0 +1,27 @@
+//! Durable storage for services: units of work on an embedded SQLite file.
+//!
+//! [`Sqlite::write`] answers only after what it wrote is on the disk, and
+//! shares that wait between all callers of the moment (group commit).
+//! [`Sqlite::read`] sees one snapshot and never waits for a writer. A unit of
+//! work is a synchronous closure, so nobody can hold a transaction open over a
+//! network call.
+//!
+//! Around it: forward-only migrations, [`idempotency`] records and [`lease`]s
+//! that commit together with the work they guard, and [`Faults`], which let a
+//! test crash a database at an exact commit. No table of any service is known
+//! here.
+
+pub mod idempotency;
+pub mod lease;
+
+mod error;
+mod fault;
+mod micros;
+mod migration;
+mod sqlite;
+
+pub use error::{Cause, Error};
+pub use fault::{Faults, When};
+pub use micros::{from_micros, micros};
+pub use migration::{Migration, Problem};
+pub use sqlite::{Options, Sqlite};

@@ -1,0 +1,131 @@
+//! A handle on one database file: one writer with group commit, many readers.
+//!
+//! What is not here: retries. A caller that meets [`Error::Busy`] or
+//! [`Error::Overloaded`] decides itself whether to come again.
+
+mod batch;
+mod connect;
+mod readers;
+mod unit;
+mod writer;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::Connection;
+
+use self::{readers::Readers, writer::Writer};
+use crate::{Error, Faults, Migration, migration};
+
+/// A database; cheap to clone, and all clones are one.
+///
+/// When the last clone is dropped, the writer finishes what is queued and then
+/// gives the file free. [`Sqlite::close`] does the same and waits for it.
+#[derive(Clone)]
+pub struct Sqlite {
+    shared: Arc<Shared>,
+}
+
+/// How a database is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How many queries run at once, each on a connection of its own; 0 means 4.
+    pub readers: usize,
+    pub faults: Faults,
+    /// Opens beside a running server: takes no lock, changes nothing, and
+    /// refuses writes.
+    pub read_only: bool,
+}
+
+struct Shared {
+    path: PathBuf,
+    faults: Faults,
+    // Dropped in this order: the connection that closes last tidies up the
+    // write-ahead log, and only the writer's may.
+    readers: Arc<Readers>,
+    writer: Option<Writer>,
+}
+
+impl Sqlite {
+    /// Opens the file, which is made if need be, and migrates it. Blocks.
+    ///
+    /// A second writer of the same file, also one in this process, is refused
+    /// with [`Error::InUse`] after a wait of 2 s.
+    pub fn open(path: &Path, migrations: &[Migration], options: &Options) -> Result<Self, Error> {
+        let open = || {
+            let path = std::path::absolute(path)?;
+            let faults = options.faults.clone();
+            let writer = if options.read_only {
+                migration::verify(&connect::reader(&path)?, migrations)?;
+                None
+            } else {
+                let lock = connect::lock(&path)?;
+                let mut connection = connect::writer(&path)?;
+                migration::apply(&mut connection, migrations)?;
+                Some(Writer::start(connection, lock, faults.clone())?)
+            };
+            let readers = Arc::new(Readers::new(path.clone(), options.readers, faults.clone()));
+            Ok(Self { shared: Arc::new(Shared { path, faults, readers, writer }) })
+        };
+        open().map_err(|error: Error| error.at(path))
+    }
+
+    /// Does one durable unit of work: all of it is on the disk at the answer, or
+    /// none of it ever will be.
+    ///
+    /// Units run one after another. An `Err` or a panic undoes this unit alone.
+    /// A unit that has not started when the caller goes away never will; one
+    /// that has started is finished. More than 4,096 waiting units are refused
+    /// with [`Error::Overloaded`].
+    ///
+    /// `unit` must not begin or end transactions, only savepoints of its own.
+    pub async fn write<T, E>(
+        &self,
+        unit: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.shared.faults.check()?;
+        let writer = self.shared.writer.as_ref().ok_or(Error::ReadOnly(None))?;
+        writer.write(unit).await
+    }
+
+    /// Runs a query on one snapshot of the database.
+    ///
+    /// It sees every write answered before, and neither waits for writers nor
+    /// holds them up.
+    pub async fn read<T, E>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.shared.readers.read(query).await
+    }
+
+    /// Ends all clones: finishes what is queued, then gives the file free.
+    ///
+    /// From the call on, everything new is answered with [`Error::Closed`].
+    pub async fn close(&self) {
+        if let Some(writer) = &self.shared.writer {
+            writer.stop().await;
+        }
+        self.shared.readers.close().await;
+        if let Some(writer) = &self.shared.writer {
+            writer.finished().await;
+        }
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sqlite").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+//! The thread that owns the one writing connection, and the queue before it.
+//!
+//! The thread takes what waits in the queue, up to a bound, into one
+//! transaction, so that all of it pays for one wait for the disk (group
+//! commit). Nothing waits for company: a lone unit is committed at once.
+
+use std::{fs::File, thread};
+
+use rusqlite::Connection;
+use tokio::{
+    sync::{
+        mpsc::{self, error::TrySendError},
+        watch,
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    batch::{Batch, Committer},
+    unit::{Job, Unit},
+};
+use crate::{Error, Faults};
+
+/// How many units may wait.
+const QUEUE: usize = 4_096;
+
+/// What one transaction takes at most, so that the first caller in it does not
+/// wait long for the last.
+const BATCH_UNITS: usize = 512;
+const BATCH_TIME: Duration = Duration::from_millis(10);
+
+/// The callers' side.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+    finished: watch::Receiver<()>,
+}
+
+enum Message {
+    Unit(Box<dyn Job>),
+    Stop,
+}
+
+/// The thread's side. When it ends, fields go in this order: the lock is given
+/// free only after the connection is closed.
+struct Worker {
+    committer: Committer,
+    queue: mpsc::Receiver<Message>,
+    lock: File,
+    finished: watch::Sender<()>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, lock: File, faults: Faults) -> Result<Self, Error> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let (finished_sender, finished) = watch::channel(());
+
+        // A crashed database gives its file free, as a killed process would.
+        let crashed = sender.downgrade();
+        faults.watch(move || {
+            if let Some(queue) = crashed.upgrade() {
+                // It is sent to wake the thread; a full queue has woken it.
+                let _ = queue.try_send(Message::Stop);
+            }
+        });
+
+        let committer = Committer::new(connection, faults)?;
+        let worker = Worker { committer, queue, lock, finished: finished_sender };
+        thread::Builder::new().name("sqlite-writer".to_owned()).spawn(|| worker.run())?;
+        Ok(Self { queue: sender, finished })
+    }
+
+    pub(super) async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (unit, answer) = Unit::new(work);
+        self.queue.try_send(Message::Unit(Box::new(unit))).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Closed(_) => Error::Closed,
+        })?;
+        answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Takes no more units; those that wait are still done.
+    pub(super) async fn stop(&self) {
+        // An error says that the thread has ended already.
+        let _ = self.queue.send(Message::Stop).await;
+    }
+
+    /// Waits until the connection is closed and the lock is free.
+    pub(super) async fn finished(&self) {
+        // Nothing is ever sent: the thread's end drops the sender.
+        let _ = self.finished.clone().changed().await;
+    }
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Some(message) = self.queue.blocking_recv() {
+            if let Some(first) = self.admit(message) {
+                self.batch(first);
+                self.committer.tidy();
+            }
+            if self.committer.is_crashed() {
+                self.queue.close();
+            }
+        }
+        let Self { committer, lock, finished, .. } = self;
+        committer.close();
+        drop(lock);
+        drop(finished);
+    }
+
+    /// Commits `first` together with what waits behind it, then answers all.
+    fn batch(&mut self, first: Box<dyn Job>) {
+        let end = Instant::now() + BATCH_TIME;
+        let mut batch = Batch::default();
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            batch.run(&mut self.committer, job);
+            if batch.is_open() && batch.len() < BATCH_UNITS && Instant::now() < end {
+                next = self.waiting();
+            }
+        }
+        batch.commit(&mut self.committer);
+    }
+
+    fn waiting(&mut self) -> Option<Box<dyn Job>> {
+        while let Ok(message) = self.queue.try_recv() {
+            if let Some(job) = self.admit(message) {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    fn admit(&mut self, message: Message) -> Option<Box<dyn Job>> {
+        match message {
+            Message::Unit(job) => (!job.is_abandoned()).then_some(job),
+            Message::Stop => {
+                self.queue.close();
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The public door of the shop.
+//!
+//! It knows who is calling, brings together what several services know, and
+//! answers gRPC and HTTP/JSON on one port. It keeps nothing: any instance can
+//! serve any call.
+
+pub mod audit;
+
+mod admin;
+mod api;
+mod caching;
+mod door;
+mod error;
+mod identity;
+mod json;
+mod limit;
+mod peers;
+mod views;
+
+use std::sync::Arc;
+
+use axum::Router;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use tonic::service::Routes;
+use trellis_api::shop::v1::admin_service_server::AdminServiceServer;
+use trellis_api::shop::v1::shop_service_server::ShopServiceServer;
+use trellis_chassis::transport::Transport;
+use trellis_chassis::{Clock, Shutdown};
+use trellis_events::bus::Bus;
+
+pub use peers::Peers;
+
+/// The largest gRPC message that a caller may send, in bytes.
+const MAX_MESSAGE: usize = 1024 * 1024;
+
+/// How the gateway behaves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Calls a second that one client address may make; 0 sets no limit.
+    pub rate_limit_per_second: u32,
+    /// Calls that one client address may make at once on top of its rate.
+    pub rate_limit_burst: u32,
+    /// Takes the client's address from the last entry of `x-forwarded-for`;
+    /// only right behind a proxy that sets it.
+    pub trust_forwarded_for: bool,
+}
+
+/// What the gateway needs from the world.
+pub struct Needs {
+    /// The user service.
+    pub user: Transport,
+    /// The inventory service.
+    pub inventory: Transport,
+    /// The payment service.
+    pub payment: Transport,
+    /// The order service.
+    pub order: Transport,
+    /// The recommendation service.
+    pub recommendation: Transport,
+    /// Where product views go.
+    pub bus: Arc<dyn Bus>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What those who run the shop must show.
+    pub admin_token: SecretString,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { rate_limit_per_second: 0, rate_limit_burst: 100, trust_forwarded_for: false }
+    }
+}
+
+/// Starts the background work and returns the router that answers everything.
+pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::Result<Router> {
+    let peers = Peers::new(&needs);
+    let views = views::start(Arc::clone(&needs.bus), Arc::clone(&needs.clock), shutdown);
+
+    let shop = ShopServiceServer::new(api::Shop::new(peers.clone(), views))
+        .max_decoding_message_size(MAX_MESSAGE);
+    let admin = AdminServiceServer::new(admin::Admin::new(peers, needs.admin_token, needs.clock))
+        .max_decoding_message_size(MAX_MESSAGE);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(trellis_api::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("trellis.shop.v1.ShopService")
+            .with_service_name("trellis.shop.v1.AdminService")
+    };
+    let routes = Routes::new(shop)
+        .add_service(admin)
+        .add_service(reflection().build_v1()?)
+        // grpcurl before 1.8.8 knows only this version.
+        .add_service(reflection().build_v1alpha()?);
+
+    Ok(limit::layer(settings, door::router(routes)?, shutdown))
+}

@@ -1,0 +1,53 @@
+//! Gives back what nobody came for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::{MissedTickBehavior, interval};
+use trellis_chassis::{Clock, Shutdown};
+
+use crate::error::Error;
+use crate::store::Store;
+
+/// As many reservations as one unit of work gives back: other writers wait for it.
+const BATCH: u32 = 500;
+
+/// Sweeps at every tick until a stop is requested. A failed sweep is left to the next.
+pub async fn run(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut requested = std::pin::pin!(shutdown.requested());
+    loop {
+        tokio::select! {
+            () = &mut requested => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        match sweep(store.as_ref(), clock.now()).await {
+            Ok(0) => {}
+            Ok(expired) => tracing::info!(expired, "reservations expired"),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "lapsed reservations could not be expired"
+                );
+            }
+        }
+    }
+}
+
+/// Expires every reservation that has lapsed by `now`, and says how many those were.
+pub async fn sweep(store: &dyn Store, now: OffsetDateTime) -> Result<u32, Error> {
+    let mut all = 0;
+    loop {
+        match store.expire(BATCH, now).await? {
+            0 => return Ok(all),
+            expired => all += expired,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Asks the inventory what products are called and cost.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Request, Status};
+use trellis_api::inventory::v1 as pb;
+use trellis_api::{Money, Sku};
+
+use crate::domain::Product;
+use crate::error::Error;
+use crate::saga::Peers;
+
+/// How long the catalogue may take.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// The products that exist among `skus`, of which there are no more than an
+/// order can have lines.
+pub(crate) async fn products(
+    peers: &Peers,
+    skus: impl Iterator<Item = &Sku>,
+) -> Result<HashMap<Sku, Product>, Error> {
+    let skus: Vec<String> = skus.map(Sku::to_string).collect();
+    if skus.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut request = Request::new(pb::BatchGetProductsRequest { skus });
+    request.set_timeout(DEADLINE);
+    let response = peers.inventory.clone().batch_get_products(request).await.map_err(failure)?;
+    let products = response.into_inner().products.into_iter();
+    products.filter_map(|stocked| stocked.product).map(product).collect()
+}
+
+fn product(product: trellis_api::shop::v1::Product) -> Result<(Sku, Product), Error> {
+    let sku = product.sku.parse().map_err(|error| Error::Catalog(Box::new(error)))?;
+    let price =
+        Money::try_from(product.price.unwrap_or_default()).map_err(|error| Error::Catalog(error.into()))?;
+    Ok((sku, Product { title: product.title, price }))
+}
+
+fn failure(status: Status) -> Error {
+    match status.code() {
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Cancelled
+        | Code::Unknown => Error::CatalogUnavailable(status),
+        _ => Error::Catalog(status.into()),
+    }
+}

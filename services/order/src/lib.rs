@@ -1,0 +1,98 @@
+//! Carts, orders and the checkout saga.
+//!
+//! Every accepted order comes to a definite end, whatever fails and whenever:
+//! sold and paid, or nothing held and nothing charged. The service orders the
+//! steps and remembers how far they are. Stock and money themselves are kept by
+//! the inventory and the payment service, which repeat their answers.
+//!
+//! Start with [`saga::plan`], then [`store::Store`]. What is not here: who a
+//! customer is, which the gateway proves.
+
+pub mod domain;
+pub mod saga;
+pub mod store;
+
+mod announce;
+mod answer;
+mod api;
+mod catalog;
+mod error;
+mod forget;
+mod progress;
+mod purge;
+mod recovery;
+mod render;
+mod runner;
+mod settings;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tonic::service::Routes;
+use trellis_api::order::v1::order_service_server::OrderServiceServer;
+use trellis_chassis::{Clock, Shutdown, Transport};
+use trellis_events::bus::Bus;
+use trellis_events::{consumer, relay};
+
+use self::api::Orders;
+use self::forget::ForgetUsers;
+use self::runner::Runner;
+use self::saga::Peers;
+use self::store::Store;
+
+pub use self::error::Error;
+pub use self::settings::Settings;
+
+/// The name under which the service hears events.
+pub const CONSUMER: &str = "order";
+
+/// The kinds of events that it hears.
+pub const SUBSCRIPTIONS: &[&str] = &[forget::KIND];
+
+/// What the service needs from the world; [`start`] invents none of it.
+pub struct Needs {
+    pub store: Arc<dyn Store>,
+    pub inventory: Transport,
+    pub payment: Transport,
+    /// Where the events about orders go.
+    pub bus: Arc<dyn Bus>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Starts the background work, which first takes up the sagas that an earlier
+/// process left, and returns what the service answers.
+pub async fn start(
+    settings: &Settings,
+    needs: Needs,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Routes> {
+    settings.check()?;
+    let Needs { store, inventory, payment, bus, clock } = needs;
+    let freed = store.free_orphans().await.context("cannot take up the sagas left behind")?;
+    tracing::info!(freed, "sagas taken up");
+
+    let peers = Peers::new(inventory, payment);
+    let runner =
+        Runner::new(settings, Arc::clone(&store), peers.clone(), Arc::clone(&clock), shutdown);
+    let stop = || shutdown.clone();
+    shutdown.spawn("order.recovery", recovery::run(runner.clone(), settings.recovery_interval()));
+    shutdown.spawn("order.purge", purge::run(Arc::clone(&store), Arc::clone(&clock), stop()));
+    shutdown.spawn("order.relay", relay::run(store.outbox(), bus, Arc::clone(&clock), stop()));
+    shutdown.spawn(
+        "order.inbox",
+        consumer::housekeeping(store.inbox(), Arc::clone(&clock), stop()),
+    );
+
+    let forget = ForgetUsers::new(Arc::clone(&store), Arc::clone(&clock));
+    let dead_letters = store.dead_letters();
+    let consumer =
+        consumer::server(CONSUMER, Arc::new(forget), dead_letters, Arc::clone(&clock));
+    let orders = Orders::new(store, peers, runner, clock, stop());
+    Ok(Routes::new(OrderServiceServer::new(orders)).add_service(consumer))
+}
+
+impl std::fmt::Debug for Needs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Needs").finish_non_exhaustive()
+    }
+}

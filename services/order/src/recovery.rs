@@ -1,0 +1,35 @@
+//! Takes up sagas that are due and that nobody works on: those that were
+//! postponed, and those whose process died.
+
+use std::time::Duration;
+
+use crate::runner::Runner;
+
+/// How many are claimed at once, so that other processes find some too.
+const BATCH: usize = 32;
+
+/// Looks every `interval`, give or take a half so that processes do not look
+/// all at once, until a stop is requested.
+pub(crate) async fn run(runner: Runner, interval: Duration) -> anyhow::Result<()> {
+    let shutdown = runner.shutdown().clone();
+    while !shutdown.is_requested() {
+        let taken = match runner.take_over(BATCH).await {
+            Ok(taken) => taken,
+            // A store that is down comes back, or its other callers say so.
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "sagas that are due were not taken up");
+                0
+            }
+        };
+        if taken == BATCH {
+            continue;
+        }
+        let pause = interval.mul_f64(rand::random_range(0.5..=1.5));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.requested() => {}
+        }
+    }
+    Ok(())
+}

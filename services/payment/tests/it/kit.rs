@@ -1,0 +1,207 @@
+//! A payment service in a temporary directory, which can be stopped and started.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use time::macros::datetime;
+use tonic::{Code, Status};
+use trellis_api::error::{metadata, reason, retry_after};
+use trellis_api::id::{Bucket, PaymentId};
+use trellis_api::payment::v1 as pb;
+use trellis_api::payment::v1::payment::State;
+use trellis_api::payment::v1::payment_service_client::PaymentServiceClient;
+use trellis_api::r#type::v1::{AuditCheck, Money};
+use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
+use trellis_payment::processor::{Sandbox, Tally};
+use trellis_payment::{Cashier, Needs, Processor, Settings, Store, reconcile};
+use trellis_storage::{Faults, Options};
+
+/// What outlives the service: the files and the clock.
+pub struct World {
+    pub directory: TempDir,
+    pub clock: ManualClock,
+}
+
+/// The service while it runs.
+pub struct Service {
+    pub client: PaymentServiceClient<Transport>,
+    pub store: Arc<dyn Store>,
+    pub sandbox: Sandbox,
+    cashier: Cashier,
+    shutdown: Shutdown,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let clock = ManualClock::new(datetime!(2026-11-22 10:00 UTC));
+        Self { directory: tempfile::tempdir().unwrap(), clock }
+    }
+
+    /// Starts with a sandbox that never crashes.
+    pub async fn start(&self) -> Service {
+        self.start_with(&Faults::default(), &Faults::default()).await
+    }
+
+    pub async fn start_with(&self, store: &Faults, sandbox: &Faults) -> Service {
+        let sandbox = self.sandbox(sandbox);
+        let processor: Arc<dyn Processor> = Arc::new(sandbox.clone());
+        self.start_over(store, sandbox, processor).await
+    }
+
+    /// Starts with another processor than the sandbox.
+    pub async fn start_over(
+        &self,
+        store: &Faults,
+        sandbox: Sandbox,
+        processor: Arc<dyn Processor>,
+    ) -> Service {
+        let store = self.store(store);
+        let clock = Arc::new(self.clock.clone());
+        let shutdown = Shutdown::default();
+        // The tests reconcile by hand, so that they know when.
+        let settings = Settings { reconcile_interval_seconds: 86_400, ..Settings::default() };
+        let needs = Needs {
+            store: Arc::clone(&store),
+            processor: Arc::clone(&processor),
+            clock: clock.clone(),
+        };
+        let routes = trellis_payment::start(&settings, needs, &shutdown).await.unwrap();
+        let client = PaymentServiceClient::new(transport::local(routes));
+        let cashier = Cashier::new(Arc::clone(&store), processor, clock);
+        Service { client, store, sandbox, cashier, shutdown }
+    }
+
+    pub fn sandbox(&self, faults: &Faults) -> Sandbox {
+        let path = self.directory.path().join("sandbox.sqlite");
+        Sandbox::open(&path, &options(faults), Arc::new(self.clock.clone())).unwrap()
+    }
+
+    pub fn store(&self, faults: &Faults) -> Arc<dyn Store> {
+        let database = format!("sqlite:{}", self.directory.path().join("payment.sqlite").display());
+        trellis_payment::store::open(&database, &options(faults)).unwrap()
+    }
+
+    pub fn new_id(&self) -> PaymentId {
+        PaymentId::new(self.clock.now(), Bucket::random())
+    }
+}
+
+fn options(faults: &Faults) -> Options {
+    Options { readers: 2, faults: faults.clone(), read_only: false }
+}
+
+impl Service {
+    pub async fn authorize(&self, id: PaymentId, token: &str) -> Result<pb::Payment, Status> {
+        self.authorize_amount(id, token, 1_250).await
+    }
+
+    pub async fn authorize_amount(
+        &self,
+        id: PaymentId,
+        token: &str,
+        minor_units: i64,
+    ) -> Result<pb::Payment, Status> {
+        let request = pb::AuthorizePaymentRequest {
+            payment_id: id.to_string(),
+            amount: Some(pounds(minor_units)),
+            payment_token: token.to_owned(),
+        };
+        let response = self.client.clone().authorize_payment(request).await?;
+        Ok(response.into_inner().payment.unwrap())
+    }
+
+    pub async fn capture(&self, id: PaymentId) -> Result<pb::Payment, Status> {
+        let request = pb::CapturePaymentRequest { payment_id: id.to_string() };
+        let response = self.client.clone().capture_payment(request).await?;
+        Ok(response.into_inner().payment.unwrap())
+    }
+
+    pub async fn void(&self, id: PaymentId) -> Result<pb::Payment, Status> {
+        let request = pb::VoidPaymentRequest { payment_id: id.to_string() };
+        let response = self.client.clone().void_payment(request).await?;
+        Ok(response.into_inner().payment.unwrap())
+    }
+
+    pub async fn refund(&self, id: PaymentId) -> Result<pb::Payment, Status> {
+        let request = pb::RefundPaymentRequest { payment_id: id.to_string() };
+        let response = self.client.clone().refund_payment(request).await?;
+        Ok(response.into_inner().payment.unwrap())
+    }
+
+    pub async fn get(&self, id: PaymentId) -> Result<pb::Payment, Status> {
+        let request = pb::GetPaymentRequest { payment_id: id.to_string() };
+        let response = self.client.clone().get_payment(request).await?;
+        Ok(response.into_inner().payment.unwrap())
+    }
+
+    pub async fn state(&self, id: PaymentId) -> State {
+        self.get(id).await.unwrap().state()
+    }
+
+    /// The checks, and all payments.
+    pub async fn audit(&self) -> (Vec<AuditCheck>, Vec<pb::Payment>) {
+        let request = pb::AuditPaymentsRequest {};
+        let mut parts = self.client.clone().audit_payments(request).await.unwrap().into_inner();
+        let mut checks = Vec::new();
+        let mut payments = Vec::new();
+        while let Some(part) = parts.message().await.unwrap() {
+            checks.extend(part.checks);
+            payments.extend(part.payments);
+        }
+        (checks, payments)
+    }
+
+    /// Fails when the service's own audit finds something.
+    pub async fn assert_sound(&self) {
+        let (checks, _) = self.audit().await;
+        assert_eq!(checks.len(), 4);
+        for check in checks {
+            assert_eq!(check.violations, [], "{}", check.invariant);
+        }
+    }
+
+    /// What the processor says that it did for a payment.
+    pub async fn tally(&self, id: PaymentId) -> Tally {
+        let tallies = self.sandbox.audit().await.unwrap();
+        let nothing = Tally { payment: id, authorizations: 0, captures: 0, refunds: 0 };
+        tallies.into_iter().find(|tally| tally.payment == id).unwrap_or(nothing)
+    }
+
+    /// Looks once at what is due, and returns how many payments that settled.
+    pub async fn reconcile(&self) -> usize {
+        reconcile::pass(&self.cashier).await.unwrap()
+    }
+
+    /// Ends, and gives the files free.
+    pub async fn stop(self) {
+        let Self { shutdown, .. } = self;
+        shutdown.request();
+        shutdown.finish(Duration::from_secs(10)).await.unwrap();
+    }
+}
+
+pub fn pounds(minor_units: i64) -> Money {
+    Money { currency_code: "GBP".to_owned(), minor_units }
+}
+
+/// Asserts the code and the reason of a failure.
+pub fn assert_failed<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, why: &str) -> Status {
+    let status = answer.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_deref()), (code, Some(why)), "{status:?}");
+    status
+}
+
+pub fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, why: &str) -> Status {
+    assert_failed(answer, Code::FailedPrecondition, why)
+}
+
+pub fn assert_declined<T: std::fmt::Debug>(answer: Result<T, Status>, decline_code: &str) {
+    let status = assert_refused(answer, "PAYMENT_DECLINED");
+    assert_eq!(metadata(&status, "decline_code").as_deref(), Some(decline_code));
+}
+
+pub fn assert_unknown<T: std::fmt::Debug>(answer: Result<T, Status>) {
+    let status = assert_failed(answer, Code::Unavailable, "PAYMENT_OUTCOME_UNKNOWN");
+    assert_eq!(retry_after(&status), Some(Duration::from_secs(1)));
+}

@@ -1,0 +1,17 @@
+//! The payment service, asked through its client, on SQLite and with the sandbox.
+
+mod kit;
+mod server;
+
+mod audit;
+mod authorize;
+mod capture;
+mod crash;
+mod http;
+mod properties;
+mod reconcile;
+mod refund;
+mod sandbox;
+mod settings;
+mod store;
+mod void;

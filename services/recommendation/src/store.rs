@@ -1,0 +1,116 @@
+//! Where what was learned from is kept.
+//!
+//! Each method is a whole unit of work, durable when it answers. Callers never
+//! see a transaction, so they cannot hold one open across a network call.
+//! The store promises an order: whoever reads [`Store::changes`] after a
+//! [`Position`] misses nothing and gets each basket once.
+
+mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+use trellis_api::id::OrderId;
+use trellis_events::dead_letter::DeadLetters;
+use trellis_events::inbox::Inbox;
+use trellis_storage::{Error, Options};
+
+use crate::domain::{Basket, HourViews, LearnedBasket, Position, View};
+
+/// Baskets and views, in the order of their commits.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Keeps a basket, unless its event or its order was heard before. Returns
+    /// where it can be read, or the beginning if there is nothing new to read.
+    async fn keep_basket(
+        &self,
+        event_id: String,
+        basket: Basket,
+        now: OffsetDateTime,
+    ) -> Result<Position, Error>;
+
+    /// Counts a view, unless its event was heard before. Returns where the count
+    /// can be read, or the beginning if there is nothing new to read.
+    async fn count_view(
+        &self,
+        event_id: String,
+        view: View,
+        now: OffsetDateTime,
+    ) -> Result<Position, Error>;
+
+    /// Up to `limit` baskets and up to `limit` counts of views after `position`.
+    async fn changes(&self, position: Position, limit: u32) -> Result<Changes, Error>;
+
+    /// Deletes what `retention` does not keep among the `limit` oldest baskets
+    /// and the `limit` oldest counts of views; says how many that were.
+    async fn forget(&self, retention: Retention, limit: u32) -> Result<u32, Error>;
+
+    /// What has been deleted so far.
+    async fn forgotten(&self) -> Result<Forgotten, Error>;
+
+    /// Looks at the baskets up to `sequence`, in one snapshot.
+    async fn survey(&self, sequence: i64, heard_since: OffsetDateTime) -> Result<Survey, Error>;
+
+    /// Orders with their baskets' sequences, in that order, after `sequence`.
+    async fn order_ids(&self, sequence: i64, limit: u32) -> Result<Vec<(i64, OrderId)>, Error>;
+
+    /// The events that this service has applied.
+    fn inbox(&self) -> Arc<dyn Inbox>;
+
+    /// The events that this service has given up on.
+    fn dead_letters(&self) -> Arc<dyn DeadLetters>;
+}
+
+/// What is new since a position, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    pub baskets: Vec<LearnedBasket>,
+    pub views: Vec<HourViews>,
+}
+
+/// What is worth keeping.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// How many of the newest baskets.
+    pub baskets: i64,
+    /// Baskets from this time on.
+    pub baskets_since: OffsetDateTime,
+    /// Views from this time on.
+    pub views_since: OffsetDateTime,
+    /// What lies behind this position has been learned, so it may go.
+    pub learned: Position,
+}
+
+/// What was deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// How many baskets.
+    pub baskets: i64,
+    /// The time of the newest of them.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// What an audit needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// How many baskets there are, up to the sequence asked for.
+    pub baskets: i64,
+    pub forgotten: Forgotten,
+    /// How many of the baskets are so young that the inbox must know their events.
+    pub young: i64,
+    /// Those of them whose events it does not know; the first hundred.
+    pub unheard: Vec<OrderId>,
+}
+
+/// Opens the store that `database` names, such as
+/// `sqlite:trellis-data/recommendation.db`, and brings its schema up to date. Blocks.
+pub fn open(database: &str, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
+    let Some(path) = database.strip_prefix("sqlite:").filter(|path| !path.is_empty()) else {
+        anyhow::bail!(
+            "the database of the recommendation service must be sqlite:PATH, not {database:?}"
+        );
+    };
+    Ok(Arc::new(sqlite::SqliteStore::open(Path::new(path), options)?))
+}

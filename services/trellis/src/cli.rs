@@ -1,0 +1,184 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::role::Role;
+
+/// A shop that starts as one process and grows into a fleet.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trellis",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_long_help = concat!("Settings:\n", include_str!("../settings.txt")),
+)]
+pub struct Cli {
+    /// What to do; without it, serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What `serve` takes.
+    #[command(flatten)]
+    pub serve: Serve,
+    /// A TOML file with settings [default: trellis.toml, if there is one].
+    #[arg(long, global = true, env = "TRELLIS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to log, such as `debug` or `trellis_order=trace,info`.
+    #[arg(long, global = true, env = "TRELLIS_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer calls, until Ctrl-C. This is what `trellis` does by itself.
+    Serve(Serve),
+    /// Fill the catalogue from the public "Online Retail" data set.
+    Import(Import),
+    /// Buy what the invoices of the "Online Retail" data set bought.
+    Replay(Replay),
+    /// Make a steady synthetic load, and measure it.
+    Load(Load),
+    /// Look at the events that a consumer has given up on, and try them again.
+    #[command(subcommand)]
+    Dlq(Dlq),
+    /// Check that the records of all services agree; exits with 1 when they do not.
+    Audit(Audit),
+    /// Bring every database up to date, and stop.
+    Migrate,
+    /// Ask a running process whether it is ready; exits with 1 when it is not.
+    Healthcheck(Healthcheck),
+}
+
+/// Which services to run.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Serve {
+    /// The services to run here; without any, all of them.
+    #[arg(value_name = "ROLE")]
+    pub roles: Vec<Role>,
+}
+
+/// Where the shop is.
+#[derive(Clone, Debug, Args)]
+pub struct Shop {
+    /// The gateway's address.
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub endpoint: String,
+}
+
+/// Which catalogue to import.
+#[derive(Clone, Debug, Args)]
+pub struct Import {
+    /// The CSV file, or `-` for standard input.
+    pub csv: PathBuf,
+    /// Units of each product to put on the shelf.
+    #[arg(long, default_value_t = 1_000_000, value_name = "UNITS", value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
+    pub stock: i64,
+    /// Where the shop is.
+    #[command(flatten)]
+    pub shop: Shop,
+}
+
+/// Which purchases to repeat, and how fast.
+#[derive(Clone, Debug, Args)]
+pub struct Replay {
+    /// The CSV file, or `-` for standard input.
+    pub csv: PathBuf,
+    /// Customers who are served at the same time.
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub concurrency: u16,
+    /// Invoices a second; without it, as fast as possible.
+    #[arg(long, value_name = "PER_SECOND")]
+    pub rate: Option<f64>,
+    /// Stop after so many invoices.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// How customers pay.
+    #[arg(long, value_enum, default_value_t = Cards::Mixed)]
+    pub cards: Cards,
+    /// Seconds to keep trying while the shop does not answer.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub patience: u64,
+    /// Write the id of each acknowledged order to this file, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub acknowledged: Option<PathBuf>,
+    /// Where the shop is.
+    #[command(flatten)]
+    pub shop: Shop,
+}
+
+/// How customers pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Cards {
+    /// Every card is good.
+    Good,
+    /// Three in a hundred are declined, or their first answer is lost.
+    Mixed,
+}
+
+/// Which load to make.
+#[derive(Clone, Debug, Args)]
+pub struct Load {
+    /// What callers do.
+    #[arg(value_enum)]
+    pub scenario: Scenario,
+    /// Callers at the same time.
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub concurrency: u16,
+    /// Seconds to measure.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub duration: u64,
+    /// Where the shop is.
+    #[command(flatten)]
+    pub shop: Shop,
+}
+
+/// What callers of a load do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Buy one unit of one product, again and again.
+    Checkout,
+    /// Look at product pages.
+    Product,
+}
+
+/// Dead letters.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Dlq {
+    /// List them, oldest first.
+    List {
+        /// Whose: `order` or `recommendation`; without it, everyone's.
+        #[arg(long)]
+        consumer: Option<String>,
+        /// Where the shop is.
+        #[command(flatten)]
+        shop: Shop,
+    },
+    /// Hand them to their consumer again.
+    Replay {
+        /// Whose: `order` or `recommendation`.
+        consumer: String,
+        /// Which events; without any, all of that consumer.
+        event_ids: Vec<String>,
+        /// Where the shop is.
+        #[command(flatten)]
+        shop: Shop,
+    },
+}
+
+/// Which records to check.
+#[derive(Clone, Debug, Args)]
+pub struct Audit {
+    /// Ask a running shop instead of reading its databases.
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+}
+
+/// Which process to ask.
+#[derive(Clone, Debug, Args)]
+pub struct Healthcheck {
+    /// The admin address of the process.
+    #[arg(long, default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
+    pub address: String,
+}

@@ -1,0 +1,40 @@
+//! What each command does.
+
+mod audit;
+mod dlq;
+mod healthcheck;
+mod import;
+mod load;
+mod migrate;
+mod serve;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::{logs, replay};
+
+/// Runs a command.
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    logs::start(&cli.log)?;
+    let config = Config::load(cli.config.as_deref())?;
+    match cli.command {
+        None => serve::run(cli.serve, config).await,
+        Some(Command::Serve(serve)) => serve::run(serve, config).await,
+        Some(Command::Import(import)) => import::run(import, &config).await,
+        Some(Command::Replay(replay)) => replay::run(replay).await,
+        Some(Command::Load(load)) => load::run(load).await,
+        Some(Command::Dlq(dlq)) => dlq::run(dlq, &config).await,
+        Some(Command::Audit(audit)) => audit::run(audit, &config).await,
+        Some(Command::Migrate) => migrate::run(&config),
+        Some(Command::Healthcheck(healthcheck)) => healthcheck::run(healthcheck).await,
+    }
+}
+
+/// Prints a text for people. A closed pipe ends nothing: what was asked for is done.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}

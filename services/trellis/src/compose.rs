@@ -1,0 +1,207 @@
+//! Decides which services run here and how they reach one another.
+//!
+//! This is the only module that knows every service. Reading [`start`] top to
+//! bottom gives the dependency order: a service is built after all that it calls.
+
+mod switch;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use secrecy::SecretString;
+use tonic::service::Routes;
+use trellis_chassis::transport::{self, Transport};
+use trellis_chassis::{Clock, Shutdown};
+use trellis_events::bus::{Bus, Direct, Subscriber};
+
+use crate::config::Config;
+use crate::role::{Role, Roles};
+
+/// What all services share: time, and how databases are opened.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// How databases are opened; tests put faults in here.
+    pub storage: trellis_storage::Options,
+}
+
+/// The running services of this process.
+#[derive(Debug)]
+pub struct Shop {
+    /// What the gateway answers, if it runs here.
+    pub gateway: Option<Router>,
+    local: BTreeMap<Role, Routes>,
+}
+
+/// Starts the services of `roles`, which end when `shutdown` is requested.
+pub async fn start(
+    roles: &Roles,
+    config: &Config,
+    admin_token: SecretString,
+    world: &World,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Shop> {
+    let mut services = Services { config, world, local: BTreeMap::new() };
+    let bus = Direct::default();
+
+    if roles.has(Role::Inventory) {
+        services.inventory(shutdown).await?;
+    }
+    if roles.has(Role::Payment) {
+        services.payment(shutdown).await?;
+    }
+    if roles.has(Role::Recommendation) {
+        services.recommendation(shutdown).await?;
+    }
+    if roles.has(Role::User) {
+        services.user(&bus, shutdown).await?;
+    }
+    if roles.has(Role::Order) {
+        services.order(&bus, shutdown).await?;
+    }
+    let gateway = match roles.has(Role::Gateway) {
+        true => Some(services.gateway(&bus, admin_token, shutdown)?),
+        false => None,
+    };
+    if roles.iter().any(publishes) {
+        bus.connect(services.subscribers()?);
+    }
+    Ok(Shop { gateway, local: services.local })
+}
+
+impl Shop {
+    /// What the services behind the gateway answer, on one listener.
+    pub fn internal(self, shutdown: &Shutdown) -> anyhow::Result<Router> {
+        switch::router(self.local, shutdown)
+    }
+
+    /// The road to a service that runs here.
+    pub fn local(&self, role: Role) -> Option<Transport> {
+        self.local.get(&role).cloned().map(transport::local)
+    }
+}
+
+/// Whether a service has events to tell.
+fn publishes(role: Role) -> bool {
+    matches!(role, Role::Gateway | Role::User | Role::Order)
+}
+
+struct Services<'a> {
+    config: &'a Config,
+    world: &'a World,
+    local: BTreeMap<Role, Routes>,
+}
+
+impl Services<'_> {
+    async fn inventory(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let store = trellis_inventory::store::open(&self.database(Role::Inventory)?, &self.world.storage)?;
+        let needs = trellis_inventory::Needs { store, clock: self.clock() };
+        let routes = trellis_inventory::start(&self.config.inventory, needs, shutdown).await?;
+        if self.config.sample_catalogue {
+            crate::catalogue::fill_if_empty(transport::local(routes.clone())).await?;
+        }
+        self.local.insert(Role::Inventory, routes);
+        Ok(())
+    }
+
+    async fn payment(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let settings = &self.config.payment;
+        let store = trellis_payment::store::open(&self.database(Role::Payment)?, &self.world.storage)?;
+        let sandbox = self.config.data_dir.join("payment-sandbox.db");
+        let processor =
+            trellis_payment::processor(settings, &sandbox, &self.world.storage, self.clock())?;
+        let needs = trellis_payment::Needs { store, processor, clock: self.clock() };
+        let routes = trellis_payment::start(settings, needs, shutdown).await?;
+        self.local.insert(Role::Payment, routes);
+        Ok(())
+    }
+
+    async fn recommendation(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let database = self.database(Role::Recommendation)?;
+        let store = trellis_recommendation::store::open(&database, &self.world.storage)?;
+        let needs = trellis_recommendation::Needs { store, clock: self.clock() };
+        let settings = &self.config.recommendation;
+        let routes = trellis_recommendation::start(settings, needs, shutdown).await?;
+        self.local.insert(Role::Recommendation, routes);
+        Ok(())
+    }
+
+    async fn user(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let store = trellis_user::store::open(&self.database(Role::User)?, &self.world.storage)?;
+        let bus: Arc<dyn Bus> = Arc::new(bus.clone());
+        let needs = trellis_user::Needs { store, bus, clock: self.clock() };
+        let routes = trellis_user::start(&self.config.user, needs, shutdown).await?;
+        self.local.insert(Role::User, routes);
+        Ok(())
+    }
+
+    async fn order(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let needs = trellis_order::Needs {
+            store: trellis_order::store::open(&self.database(Role::Order)?, &self.world.storage)?,
+            inventory: self.road(Role::Inventory)?,
+            payment: self.road(Role::Payment)?,
+            bus: Arc::new(bus.clone()),
+            clock: self.clock(),
+        };
+        let routes = trellis_order::start(&self.config.order, needs, shutdown).await?;
+        self.local.insert(Role::Order, routes);
+        Ok(())
+    }
+
+    fn gateway(
+        &self,
+        bus: &Direct,
+        admin_token: SecretString,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Router> {
+        let needs = trellis_gateway::Needs {
+            user: self.road(Role::User)?,
+            inventory: self.road(Role::Inventory)?,
+            payment: self.road(Role::Payment)?,
+            order: self.road(Role::Order)?,
+            recommendation: self.road(Role::Recommendation)?,
+            bus: Arc::new(bus.clone()),
+            clock: self.clock(),
+            admin_token,
+        };
+        trellis_gateway::start(&self.config.gateway, needs, shutdown)
+    }
+
+    fn subscribers(&self) -> anyhow::Result<Vec<Subscriber>> {
+        Ok(vec![
+            Subscriber {
+                consumer: "order",
+                kinds: trellis_order::SUBSCRIPTIONS,
+                transport: self.road(Role::Order)?,
+            },
+            Subscriber {
+                consumer: "recommendation",
+                kinds: trellis_recommendation::SUBSCRIPTIONS,
+                transport: self.road(Role::Recommendation)?,
+            },
+        ])
+    }
+
+    /// The short road where the service runs in this process, else the long one.
+    fn road(&self, role: Role) -> anyhow::Result<Transport> {
+        if let Some(routes) = self.local.get(&role) {
+            return Ok(transport::local(routes.clone()));
+        }
+        let address = self.config.peers.get(role).with_context(|| {
+            let variable = format!("TRELLIS_PEERS_{}", role.name().to_uppercase());
+            format!("nobody says where the {role} service is: set {variable}, or run it here")
+        })?;
+        transport::remote(address).with_context(|| format!("{address} is no address of {role}"))
+    }
+
+    fn database(&self, role: Role) -> anyhow::Result<String> {
+        self.config.database(role).with_context(|| format!("the {role} service keeps no records"))
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.world.clock)
+    }
+}

@@ -1,0 +1,144 @@
+//! What can be set, and where a value comes from.
+//!
+//! Defaults, then `trellis.toml`, then variables named `TRELLIS_…`. A key that
+//! nobody knows stops the process, so a misspelt one is not silently ignored.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::role::{Role, Roles};
+
+/// Sections whose keys have a variable of their own, as `TRELLIS_USER_DATABASE`.
+const SECTIONS: [&str; 7] =
+    ["gateway", "user", "inventory", "payment", "order", "recommendation", "peers"];
+
+/// The settings of a process.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where calls are answered.
+    pub listen: Option<String>,
+    /// Where health is asked for.
+    pub admin_listen: Option<String>,
+    /// Where the other services of a process that runs the gateway are reached.
+    pub internal_listen: Option<String>,
+    /// Where records are kept.
+    pub data_dir: PathBuf,
+    /// What those who run the shop must show.
+    pub admin_token: Option<SecretString>,
+    /// Whether an empty catalogue is filled with samples.
+    pub sample_catalogue: bool,
+    /// Seconds between "not ready" and the closing of the doors.
+    pub leave_seconds: Option<u64>,
+    /// Seconds that calls in flight may take to finish at a stop.
+    pub grace_seconds: u64,
+    /// Where services are that run elsewhere.
+    pub peers: Peers,
+    /// The gateway's own.
+    pub gateway: trellis_gateway::Settings,
+    /// The user service's own.
+    pub user: trellis_user::Settings,
+    /// The inventory service's own.
+    pub inventory: trellis_inventory::Settings,
+    /// The payment service's own.
+    pub payment: trellis_payment::Settings,
+    /// The order service's own.
+    pub order: trellis_order::Settings,
+    /// The recommendation service's own.
+    pub recommendation: trellis_recommendation::Settings,
+}
+
+/// The addresses of services that run in other processes, as `http://host:port`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Peers {
+    /// The user service.
+    pub user: Option<String>,
+    /// The inventory service.
+    pub inventory: Option<String>,
+    /// The payment service.
+    pub payment: Option<String>,
+    /// The order service.
+    pub order: Option<String>,
+    /// The recommendation service.
+    pub recommendation: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            admin_listen: None,
+            internal_listen: None,
+            data_dir: PathBuf::from("./trellis-data"),
+            admin_token: None,
+            sample_catalogue: true,
+            leave_seconds: None,
+            grace_seconds: 20,
+            peers: Peers::default(),
+            gateway: trellis_gateway::Settings::default(),
+            user: trellis_user::Settings::default(),
+            inventory: trellis_inventory::Settings::default(),
+            payment: trellis_payment::Settings::default(),
+            order: trellis_order::Settings::default(),
+            recommendation: trellis_recommendation::Settings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the settings; `file` is that of `--config`.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        trellis_chassis::config::load(file, &SECTIONS).context("the settings cannot be used")
+    }
+
+    /// Where calls are answered: by anyone in a fleet, by this machine in one process.
+    pub fn listen(&self, roles: &Roles) -> String {
+        self.listen.clone().unwrap_or_else(|| format!("{}:8080", default_host(roles)))
+    }
+
+    /// Where health is asked for.
+    pub fn admin_listen(&self, roles: &Roles) -> String {
+        self.admin_listen.clone().unwrap_or_else(|| format!("{}:9464", default_host(roles)))
+    }
+
+    /// Seconds that a balancer is given to look away. Nobody balances over one process.
+    pub fn leave_seconds(&self, roles: &Roles) -> u64 {
+        self.leave_seconds.unwrap_or(if roles.are_all() { 0 } else { 5 })
+    }
+
+    /// Where the service of `role` keeps its records.
+    pub fn database(&self, role: Role) -> Option<String> {
+        let set = match role {
+            Role::Gateway => return None,
+            Role::User => &self.user.database,
+            Role::Inventory => &self.inventory.database,
+            Role::Payment => &self.payment.database,
+            Role::Order => &self.order.database,
+            Role::Recommendation => &self.recommendation.database,
+        };
+        let file = || format!("sqlite:{}", self.data_dir.join(format!("{role}.db")).display());
+        Some(set.clone().unwrap_or_else(file))
+    }
+}
+
+impl Peers {
+    /// The address of the service of `role`, if one is set.
+    pub fn get(&self, role: Role) -> Option<&str> {
+        match role {
+            Role::Gateway => None,
+            Role::User => self.user.as_deref(),
+            Role::Inventory => self.inventory.as_deref(),
+            Role::Payment => self.payment.as_deref(),
+            Role::Order => self.order.as_deref(),
+            Role::Recommendation => self.recommendation.as_deref(),
+        }
+    }
+}
+
+fn default_host(roles: &Roles) -> &'static str {
+    if roles.are_all() { "127.0.0.1" } else { "0.0.0.0" }
+}

@@ -1,0 +1,73 @@
+//! Accounts, credentials and sessions.
+//!
+//! The service knows who a customer is and proves it: a password opens a session,
+//! and the session's token opens everything else. Passwords are kept as argon2id
+//! hashes, tokens as SHA-256, and neither is ever printed. What is not here:
+//! what a customer may do, which the gateway decides, and what a customer owns,
+//! which the other services keep.
+
+pub mod domain;
+
+mod api;
+mod error;
+mod housekeeping;
+mod passwords;
+mod settings;
+pub mod store;
+mod throttle;
+
+use std::sync::Arc;
+
+use tonic::service::Routes;
+use trellis_api::user::v1::user_service_server::UserServiceServer;
+use trellis_chassis::{Clock, Shutdown};
+use trellis_events::bus::Bus;
+use trellis_events::relay;
+
+pub use self::error::Error;
+pub use self::settings::Settings;
+use self::store::Store;
+
+use self::api::Users;
+use self::passwords::Passwords;
+use self::throttle::Throttle;
+
+/// What the service needs from the world; [`start`] invents none of it.
+pub struct Needs {
+    pub store: Arc<dyn Store>,
+    /// Where `user.deleted` goes.
+    pub bus: Arc<dyn Bus>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Starts the background work and returns what the service answers.
+pub async fn start(
+    settings: &Settings,
+    needs: Needs,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Routes> {
+    settings.check()?;
+    let Needs { store, bus, clock } = needs;
+    let (memory, iterations, queue) =
+        (settings.password_memory_kib, settings.password_iterations, settings.password_queue);
+    let passwords =
+        tokio::task::spawn_blocking(move || Passwords::new(memory, iterations, queue)).await??;
+    let limits = settings.session_limits();
+
+    shutdown
+        .spawn("user.relay", relay::run(store.outbox(), bus, Arc::clone(&clock), shutdown.clone()));
+    shutdown.spawn(
+        "user.housekeeping",
+        housekeeping::run(Arc::clone(&store), Arc::clone(&clock), limits, shutdown.clone()),
+    );
+
+    let throttle = Throttle::new(settings.throttle_limits(), Arc::clone(&clock));
+    let users = Users { store, passwords, throttle, limits, clock };
+    Ok(Routes::new(UserServiceServer::new(users)))
+}
+
+impl std::fmt::Debug for Needs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Needs").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! What the service remembers.
+
+mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::bail;
+use async_trait::async_trait;
+use time::OffsetDateTime;
+use trellis_api::id::UserId;
+use trellis_events::outbox::Outbox;
+use trellis_storage as storage;
+
+use crate::domain::{Credentials, DisplayName, EmailKey, PasswordHash, Session, TokenHash, User};
+use crate::error::Error;
+
+use self::sqlite::SqliteStore;
+
+/// Accounts, their sessions, and the promise that no address has two accounts.
+///
+/// Each method is a whole unit of work: it happens or it does not, and what it
+/// has answered survives a crash.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Makes an account with its first session. Fails with `EmailTaken`.
+    async fn create_user(
+        &self,
+        user: User,
+        password_hash: PasswordHash,
+        session: Session,
+    ) -> Result<(), Error>;
+
+    /// Finds the account of an address.
+    async fn credentials(&self, email: EmailKey) -> Result<Option<Credentials>, Error>;
+
+    /// Fails with `UserNotFound`.
+    async fn user(&self, id: UserId) -> Result<User, Error>;
+
+    /// Changes what is given, and answers the account as it is then. Fails with `UserNotFound`.
+    async fn update_user(
+        &self,
+        id: UserId,
+        display_name: Option<DisplayName>,
+        now: OffsetDateTime,
+    ) -> Result<User, Error>;
+
+    /// Erases the account, its address and its sessions, and records `user.deleted`.
+    /// Fails with `UserNotFound`.
+    async fn delete_user(&self, id: UserId, now: OffsetDateTime) -> Result<(), Error>;
+
+    /// Opens a session, and replaces the stored hash if there is a new one.
+    /// Fails with `UserNotFound` when the account has gone in the meantime.
+    async fn open_session(
+        &self,
+        session: Session,
+        password_hash: Option<PasswordHash>,
+    ) -> Result<(), Error>;
+
+    /// Finds a session, lapsed or not. One look-up by key: every signed-in call makes it.
+    async fn session(&self, token: TokenHash) -> Result<Option<Session>, Error>;
+
+    /// Records that a session was used at `now`. A session that is gone stays gone.
+    async fn note_use(&self, token: TokenHash, now: OffsetDateTime) -> Result<(), Error>;
+
+    /// Ends a session; one that is gone is no error.
+    async fn end_session(&self, token: TokenHash) -> Result<(), Error>;
+
+    /// Deletes up to `limit` sessions that were last used at `last_seen` or before,
+    /// and says how many.
+    async fn purge_sessions(&self, last_seen: OffsetDateTime, limit: u32) -> Result<u32, Error>;
+
+    /// Looks for what breaks the service's promises.
+    async fn audit(&self, now: OffsetDateTime) -> Result<Vec<Check>, Error>;
+
+    /// The events that wait to be published.
+    fn outbox(&self) -> Arc<dyn Outbox>;
+}
+
+/// What looking for violations of one invariant has found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The sentence that must hold.
+    pub invariant: &'static str,
+    /// How many things were looked at.
+    pub examined: i64,
+    /// The first hundred, each with its subject and what is wrong with it.
+    pub violations: Vec<(String, String)>,
+}
+
+/// Opens the store at `database`, such as `sqlite:trellis-data/user.db`, and brings
+/// its schema up to date. Blocks.
+pub fn open(database: &str, options: &storage::Options) -> anyhow::Result<Arc<dyn Store>> {
+    let Some(path) = database.strip_prefix("sqlite:") else {
+        bail!("the database of the user service must be sqlite:PATH, not {database:?}");
+    };
+    Ok(Arc::new(SqliteStore::open(Path::new(path), options)?))
+}

@@ -1,0 +1,12 @@
+//! The user service, through its client, on SQLite.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod accounts;
+mod audit;
+mod fixture;
+mod input;
+mod secrets;
+mod sessions;
+mod sign_in;
+mod store;
