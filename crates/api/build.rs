@@ -20,6 +20,23 @@ fn main() -> Result<(), Error> {
     fs::write(out.join("descriptors.binpb"), compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure()
+        // These carry secrets: `src/redacted.rs` prints them without.
+        .skip_debug([
+            ".trellis.shop.v1.CheckoutRequest",
+            ".trellis.shop.v1.SignInRequest",
+            ".trellis.shop.v1.SignInResponse",
+            ".trellis.shop.v1.SignUpRequest",
+            ".trellis.shop.v1.SignUpResponse",
+            ".trellis.shop.v1.User",
+            ".trellis.order.v1.CheckoutRequest",
+            ".trellis.payment.v1.AuthorizePaymentRequest",
+            ".trellis.user.v1.AuthenticateSessionRequest",
+            ".trellis.user.v1.CreateSessionRequest",
+            ".trellis.user.v1.CreateSessionResponse",
+            ".trellis.user.v1.CreateUserRequest",
+            ".trellis.user.v1.CreateUserResponse",
+            ".trellis.user.v1.DeleteSessionRequest",
+        ])
         .bytes(".trellis.event.v1.Event.payload")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

@@ -12,6 +12,7 @@ pub mod timestamp;
 mod money;
 mod product;
 mod proto;
+mod redacted;
 
 pub use money::{Currency, Money, ParseMoneyError};
 pub use product::{ParseQuantityError, ParseSkuError, Quantity, Sku};

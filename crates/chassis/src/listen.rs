@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::{HealthReporter, health_reporter};
 
 use crate::server::Server;
@@ -42,9 +43,14 @@ pub async fn bind(address: impl Display, setting: &str) -> anyhow::Result<TcpLis
 /// Answers gRPC on `listener` until the stop is requested, and says by
 /// `grpc.health.v1.Health` whether it serves.
 pub fn grpc(name: &'static str, routes: Routes, listener: TcpListener, shutdown: &Shutdown) {
+    http(name, routes.add_service(health(shutdown)).into_axum_router(), listener, shutdown);
+}
+
+/// `grpc.health.v1.Health`, which says so when this process leaves.
+pub fn health(shutdown: &Shutdown) -> HealthServer<impl Health> {
     let (reporter, server) = health_reporter();
     shutdown.spawn("health", report(reporter, shutdown.clone()));
-    http(name, routes.add_service(server).into_axum_router(), listener, shutdown);
+    server
 }
 
 /// Answers gRPC, HTTP/1.1 and HTTP/2 without TLS on `listener` until the stop is

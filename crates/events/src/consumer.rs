@@ -12,6 +12,8 @@ use std::error::Error;
 use std::iter;
 use std::sync::Arc;
 
+use tonic::Request;
+use tonic::metadata::MetadataValue;
 use trellis_api::event::v1::consumer_service_server::ConsumerServiceServer;
 use trellis_chassis::Clock;
 
@@ -21,8 +23,16 @@ use crate::dead_letter::DeadLetters;
 pub use housekeeping::{RETENTION, housekeeping};
 pub use server::Consumer;
 
+/// The metadata that says which consumer a call is for, where several share a listener.
+pub const CONSUMER: &str = "trellis-consumer";
+
 /// The most deliveries in one call.
 pub const MAX_DELIVERIES: usize = 256;
+
+/// Says which consumer a call is for.
+pub fn address<T>(request: &mut Request<T>, consumer: &'static str) {
+    request.metadata_mut().insert(CONSUMER, MetadataValue::from_static(consumer));
+}
 
 /// Applies events.
 #[async_trait::async_trait]

@@ -1,6 +1,11 @@
 //! What can go wrong with storage, told apart by what a caller can do about it.
 
-use std::{error, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rusqlite::{ErrorCode, ffi};
 use tonic::Status;
@@ -69,7 +74,7 @@ impl Error {
         }
     }
 
-    pub(crate) fn at(self, path: &std::path::Path) -> Self {
+    pub(crate) fn at(self, path: &Path) -> Self {
         match self {
             Self::InUse { .. } | Self::Open { .. } => self,
             source => Self::Open { path: path.to_owned(), source: Box::new(source) },

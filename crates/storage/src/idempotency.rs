@@ -20,7 +20,7 @@ pub const MIGRATION: Migration =
 
 /// How many records [`purge`] removes at most, so that no other unit of work
 /// waits long behind it.
-pub const PURGE_LIMIT: u64 = 10_000;
+pub const PURGE_LIMIT: u64 = 2_000;
 
 /// SHA-256 over the business fields of a request: tells a repetition from
 /// another request under the same key.

@@ -4,6 +4,8 @@
 //! instead of leaving two databases of one version with different tables.
 //! There is no way down: an older binary refuses a newer database.
 
+use std::{fmt::Write, sync::Arc};
+
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
@@ -14,7 +16,10 @@ use crate::{Cause, Error};
 pub struct Migration {
     /// Identifies the step for good, such as `0001_orders`.
     pub name: &'static str,
-    /// Statements without BEGIN and COMMIT; foreign keys are checked.
+    /// Statements without BEGIN and COMMIT.
+    ///
+    /// Foreign keys must not be DEFERRED: they would be checked at the commit,
+    /// and fail every unit of work that shares it.
     pub sql: &'static str,
 }
 
@@ -53,7 +58,7 @@ pub(crate) fn apply(connection: &mut Connection, migrations: &[Migration]) -> Re
     for migration in missing(connection, migrations)? {
         step(connection, migration).map_err(|error| Problem::Failed {
             name: migration.name.to_owned(),
-            source: std::sync::Arc::new(error),
+            source: Arc::new(error),
         })?;
         tracing::info!(migration = migration.name, "schema migrated");
     }
@@ -120,8 +125,6 @@ fn step(connection: &mut Connection, migration: &Migration) -> Result<(), rusqli
 
 impl Migration {
     fn checksum(&self) -> String {
-        use std::fmt::Write;
-
         let mut text = String::with_capacity(64);
         for byte in Sha256::digest(self.sql) {
             write!(text, "{byte:02x}").expect("a string takes all that is written to it");

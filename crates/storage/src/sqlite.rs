@@ -18,7 +18,7 @@ use std::{
 use rusqlite::Connection;
 
 use self::{readers::Readers, writer::Writer};
-use crate::{Error, Faults, Migration, migration};
+use crate::{Error, Faults, Migration, lease, migration};
 
 /// A database; cheap to clone, and all clones are one.
 ///
@@ -65,6 +65,9 @@ impl Sqlite {
                 let lock = connect::lock(&path)?;
                 let mut connection = connect::writer(&path)?;
                 migration::apply(&mut connection, migrations)?;
+                if migrations.iter().any(|migration| migration.name == lease::MIGRATION.name) {
+                    lease::release_all(&connection)?;
+                }
                 Some(Writer::start(connection, lock, faults.clone())?)
             };
             let readers = Arc::new(Readers::new(path.clone(), options.readers, faults.clone()));
@@ -112,14 +115,13 @@ impl Sqlite {
 
     /// Ends all clones: finishes what is queued, then gives the file free.
     ///
-    /// From the call on, everything new is answered with [`Error::Closed`].
+    /// What comes meanwhile is done or answered with [`Error::Closed`], what
+    /// comes later always the latter.
     pub async fn close(&self) {
-        if let Some(writer) = &self.shared.writer {
-            writer.stop().await;
-        }
+        // Readers first, for the reason given at `Shared`.
         self.shared.readers.close().await;
         if let Some(writer) = &self.shared.writer {
-            writer.finished().await;
+            writer.close().await;
         }
     }
 }

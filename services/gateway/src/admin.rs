@@ -11,6 +11,7 @@ use trellis_api::inventory::v1 as inventory;
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::admin_service_server::AdminService;
 use trellis_chassis::Clock;
+use trellis_events::consumer;
 
 use crate::peers::Peers;
 use crate::{audit, identity};
@@ -78,14 +79,15 @@ impl AdminService for Admin {
         request: Request<pb::ListDeadLettersRequest>,
     ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
         self.admit(&request)?;
-        let pb::ListDeadLettersRequest { consumer, page_size } = request.into_inner();
-        if !consumer.is_empty() {
-            self.consumer(&consumer)?;
+        let pb::ListDeadLettersRequest { consumer: wanted, page_size } = request.into_inner();
+        if !wanted.is_empty() {
+            self.consumer(&wanted)?;
         }
         let mut dead_letters = Vec::new();
         for (name, client) in &self.peers.consumers {
-            if consumer.is_empty() || consumer == *name {
-                let request = event::ListDeadLettersRequest { page_size };
+            if wanted.is_empty() || wanted == *name {
+                let mut request = Request::new(event::ListDeadLettersRequest { page_size });
+                consumer::address(&mut request, name);
                 let found = client.clone().list_dead_letters(request).await?.into_inner();
                 let found = found.dead_letters.into_iter();
                 dead_letters.extend(found.map(|letter| shown(name, letter)));
@@ -99,9 +101,10 @@ impl AdminService for Admin {
         request: Request<pb::ReplayDeadLettersRequest>,
     ) -> Result<Response<pb::ReplayDeadLettersResponse>, Status> {
         self.admit(&request)?;
-        let pb::ReplayDeadLettersRequest { consumer, event_ids } = request.into_inner();
-        let mut client = self.consumer(&consumer)?;
-        let request = event::ReplayDeadLettersRequest { event_ids };
+        let pb::ReplayDeadLettersRequest { consumer: wanted, event_ids } = request.into_inner();
+        let (name, mut client) = self.consumer(&wanted)?;
+        let mut request = Request::new(event::ReplayDeadLettersRequest { event_ids });
+        consumer::address(&mut request, name);
         let event::ReplayDeadLettersResponse { replayed, failed } =
             client.replay_dead_letters(request).await?.into_inner();
         Ok(Response::new(pb::ReplayDeadLettersResponse { replayed, failed }))
@@ -128,9 +131,9 @@ type Consumer =
     event::consumer_service_client::ConsumerServiceClient<trellis_chassis::transport::Transport>;
 
 impl Admin {
-    fn consumer(&self, wanted: &str) -> Result<Consumer, Violation> {
+    fn consumer(&self, wanted: &str) -> Result<(&'static str, Consumer), Violation> {
         let found = self.peers.consumers.iter().find(|(name, _)| *name == wanted);
-        found.map(|(_, client)| client.clone()).ok_or_else(|| {
+        found.cloned().ok_or_else(|| {
             let names = self.peers.consumers.each_ref().map(|(name, _)| *name).join(" or ");
             Violation::new("consumer", format!("must be {names}"))
         })

@@ -26,7 +26,7 @@ use tonic::service::Routes;
 use trellis_api::shop::v1::admin_service_server::AdminServiceServer;
 use trellis_api::shop::v1::shop_service_server::ShopServiceServer;
 use trellis_chassis::transport::Transport;
-use trellis_chassis::{Clock, Shutdown};
+use trellis_chassis::{Clock, Shutdown, listen};
 use trellis_events::bus::Bus;
 
 pub use peers::Peers;
@@ -91,6 +91,7 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
     };
     let routes = Routes::new(shop)
         .add_service(admin)
+        .add_service(listen::health(shutdown))
         .add_service(reflection().build_v1()?)
         // grpcurl before 1.8.8 knows only this version.
         .add_service(reflection().build_v1alpha()?);

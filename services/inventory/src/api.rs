@@ -16,7 +16,6 @@ use trellis_api::inventory::v1::inventory_service_server::InventoryService;
 use trellis_chassis::Clock;
 
 use crate::batcher::Batcher;
-use crate::domain::Reservation;
 use crate::store::Store;
 
 pub(crate) struct Inventory {
@@ -76,8 +75,8 @@ impl InventoryService for Inventory {
         request: Request<pb::ReserveStockRequest>,
     ) -> Result<Response<pb::ReserveStockResponse>, Status> {
         let reserve = parse::reserve(request.get_ref(), self.ttl)?;
-        let reservation = rendered(self.batcher.reserve(reserve).await?);
-        Ok(Response::new(pb::ReserveStockResponse { reservation }))
+        let reservation = render::reservation(self.batcher.reserve(reserve).await?);
+        Ok(Response::new(pb::ReserveStockResponse { reservation: Some(reservation) }))
     }
 
     async fn commit_reservation(
@@ -85,8 +84,8 @@ impl InventoryService for Inventory {
         request: Request<pb::CommitReservationRequest>,
     ) -> Result<Response<pb::CommitReservationResponse>, Status> {
         let id = parse::reservation_id(&request.get_ref().reservation_id)?;
-        let reservation = rendered(self.store.commit(id, self.clock.now()).await?);
-        Ok(Response::new(pb::CommitReservationResponse { reservation }))
+        let reservation = render::reservation(self.store.commit(id, self.clock.now()).await?);
+        Ok(Response::new(pb::CommitReservationResponse { reservation: Some(reservation) }))
     }
 
     async fn release_reservation(
@@ -94,8 +93,8 @@ impl InventoryService for Inventory {
         request: Request<pb::ReleaseReservationRequest>,
     ) -> Result<Response<pb::ReleaseReservationResponse>, Status> {
         let id = parse::reservation_id(&request.get_ref().reservation_id)?;
-        let reservation = rendered(self.store.release(id, self.clock.now()).await?);
-        Ok(Response::new(pb::ReleaseReservationResponse { reservation }))
+        let reservation = render::reservation(self.store.release(id, self.clock.now()).await?);
+        Ok(Response::new(pb::ReleaseReservationResponse { reservation: Some(reservation) }))
     }
 
     async fn restock_reservation(
@@ -103,8 +102,8 @@ impl InventoryService for Inventory {
         request: Request<pb::RestockReservationRequest>,
     ) -> Result<Response<pb::RestockReservationResponse>, Status> {
         let id = parse::reservation_id(&request.get_ref().reservation_id)?;
-        let reservation = rendered(self.store.restock(id, self.clock.now()).await?);
-        Ok(Response::new(pb::RestockReservationResponse { reservation }))
+        let reservation = render::reservation(self.store.restock(id, self.clock.now()).await?);
+        Ok(Response::new(pb::RestockReservationResponse { reservation: Some(reservation) }))
     }
 
     async fn get_reservation(
@@ -112,8 +111,8 @@ impl InventoryService for Inventory {
         request: Request<pb::GetReservationRequest>,
     ) -> Result<Response<pb::GetReservationResponse>, Status> {
         let id = parse::reservation_id(&request.get_ref().reservation_id)?;
-        let reservation = rendered(self.store.reservation(id).await?);
-        Ok(Response::new(pb::GetReservationResponse { reservation }))
+        let reservation = render::reservation(self.store.reservation(id).await?);
+        Ok(Response::new(pb::GetReservationResponse { reservation: Some(reservation) }))
     }
 
     type AuditReservationsStream =
@@ -143,8 +142,4 @@ async fn next_reservations(
     let place = (store, Some(last.reservation_id));
     let reservations = page.into_iter().map(render::reservation).collect();
     Ok(Some((pb::AuditReservationsResponse { checks: Vec::new(), reservations }, place)))
-}
-
-fn rendered(reservation: Reservation) -> Option<pb::Reservation> {
-    Some(render::reservation(reservation))
 }

@@ -28,12 +28,12 @@ const QUEUE: usize = 4 * BATCH;
 /// Takes reservations and answers each with its own verdict.
 pub(crate) struct Batcher {
     queue: mpsc::Sender<Waiting>,
-    ledger: Ledger,
+    desk: Desk,
 }
 
-/// What a batch is decided with.
+/// Where batches are decided.
 #[derive(Clone)]
-struct Ledger {
+struct Desk {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 }
@@ -47,9 +47,9 @@ impl Batcher {
     /// Runs until a stop is requested, then decides what still waits.
     pub(crate) fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, shutdown: &Shutdown) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let ledger = Ledger { store, clock };
-        shutdown.spawn("inventory.batcher", run(waiting, ledger.clone(), shutdown.clone()));
-        Self { queue, ledger }
+        let desk = Desk { store, clock };
+        shutdown.spawn("inventory.batcher", run(waiting, desk.clone(), shutdown.clone()));
+        Self { queue, desk }
     }
 
     /// Holds all lines or none.
@@ -59,7 +59,7 @@ impl Batcher {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(Error::Overloaded),
             // A call that was accepted before the stop is answered all the same.
-            Err(TrySendError::Closed(waiting)) => self.ledger.decide(vec![waiting]).await,
+            Err(TrySendError::Closed(waiting)) => self.desk.decide(vec![waiting]).await,
         }
         verdict.await.unwrap_or(Err(trellis_storage::Error::Closed.into()))
     }
@@ -67,7 +67,7 @@ impl Batcher {
 
 async fn run(
     mut queue: mpsc::Receiver<Waiting>,
-    ledger: Ledger,
+    desk: Desk,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let mut in_flight = FuturesUnordered::new();
@@ -85,7 +85,7 @@ async fn run(
             taken = queue.recv_many(&mut batch, BATCH), if !drained && in_flight.len() < IN_FLIGHT => {
                 drained = taken == 0;
                 if !drained {
-                    in_flight.push(ledger.decide(batch));
+                    in_flight.push(desk.decide(batch));
                 }
             }
         }
@@ -93,7 +93,7 @@ async fn run(
     Ok(())
 }
 
-impl Ledger {
+impl Desk {
     async fn decide(&self, mut batch: Vec<Waiting>) {
         // Nobody would learn that their order was decided; a repetition will ask again.
         batch.retain(|waiting| !waiting.answer.is_closed());

@@ -1,20 +1,20 @@
 //! The words of the inventory domain.
 //!
-//! Every value here is valid by construction: parsing happens once, in
-//! [`crate::api`], and code below that line never checks again. Nothing in this
-//! module knows about protobuf, SQL or where the time comes from.
+//! Every value here is valid by construction: parsing happens once, in `api`,
+//! and code below that line never checks again. Nothing in this module knows
+//! about protobuf, SQL or where the time comes from.
 
 mod product;
 mod reservation;
+mod state;
 mod words;
 
 pub use product::{
     Adjustment, CannotAdjust, Found, Import, OnHand, ParseOnHandError, ParseTitleError, Product,
     Rank, Stock, StockedProduct, Title, Upserted,
 };
-pub use reservation::{
-    Line, Lines, Movement, ParseLinesError, Refusal, Reservation, Reserve, Shortage, State, Step,
-};
+pub use reservation::{Line, Lines, ParseLinesError, Reservation, Reserve, Shortage};
+pub use state::{Movement, Refusal, State, Step};
 pub use words::{ParseWordsError, Words};
 
 /// What looking for violations of one invariant has found.

@@ -33,8 +33,7 @@ pub(crate) fn announce(order: &Order, now: OffsetDateTime) -> Option<Event> {
             Some(event(now, bucket, "order.cancelled", subject, &payload))
         }
         State::Refunded(_) => {
-            let payload =
-                pb::OrderRefunded { order_id, user_id, total: Some(order.total.into()) };
+            let payload = pb::OrderRefunded { order_id, user_id, total: Some(order.total.into()) };
             Some(event(now, bucket, "order.refunded", subject, &payload))
         }
     }

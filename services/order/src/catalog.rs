@@ -1,6 +1,6 @@
 //! Asks the inventory what products are called and cost.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tonic::{Code, Request, Status};
@@ -19,10 +19,10 @@ const DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) async fn products(
     peers: &Peers,
     skus: impl Iterator<Item = &Sku>,
-) -> Result<HashMap<Sku, Product>, Error> {
+) -> Result<BTreeMap<Sku, Product>, Error> {
     let skus: Vec<String> = skus.map(Sku::to_string).collect();
     if skus.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(BTreeMap::new());
     }
     let mut request = Request::new(pb::BatchGetProductsRequest { skus });
     request.set_timeout(DEADLINE);
@@ -33,8 +33,8 @@ pub(crate) async fn products(
 
 fn product(product: trellis_api::shop::v1::Product) -> Result<(Sku, Product), Error> {
     let sku = product.sku.parse().map_err(|error| Error::Catalog(Box::new(error)))?;
-    let price =
-        Money::try_from(product.price.unwrap_or_default()).map_err(|error| Error::Catalog(error.into()))?;
+    let price = Money::try_from(product.price.unwrap_or_default())
+        .map_err(|error| Error::Catalog(error.into()))?;
     Ok((sku, Product { title: product.title, price }))
 }
 

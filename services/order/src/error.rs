@@ -64,12 +64,9 @@ impl From<Error> for Status {
             Error::OrderNotFound => status(Code::NotFound, "ORDER_NOT_FOUND", message, &[]),
             Error::CartEmpty => refused("CART_EMPTY"),
             Error::CartFull => refused("CART_FULL"),
-            Error::CartStale { sku } => status(
-                Code::FailedPrecondition,
-                "CART_STALE",
-                message,
-                &[("sku", sku.as_str())],
-            ),
+            Error::CartStale { sku } => {
+                status(Code::FailedPrecondition, "CART_STALE", message, &[("sku", sku.as_str())])
+            }
             Error::MixedCurrencies => refused("MIXED_CURRENCIES"),
             Error::NothingToPay => refused("NOTHING_TO_PAY"),
             Error::TotalOutOfRange => refused("TOTAL_OUT_OF_RANGE"),

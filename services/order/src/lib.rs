@@ -78,15 +78,12 @@ pub async fn start(
     shutdown.spawn("order.recovery", recovery::run(runner.clone(), settings.recovery_interval()));
     shutdown.spawn("order.purge", purge::run(Arc::clone(&store), Arc::clone(&clock), stop()));
     shutdown.spawn("order.relay", relay::run(store.outbox(), bus, Arc::clone(&clock), stop()));
-    shutdown.spawn(
-        "order.inbox",
-        consumer::housekeeping(store.inbox(), Arc::clone(&clock), stop()),
-    );
+    shutdown
+        .spawn("order.inbox", consumer::housekeeping(store.inbox(), Arc::clone(&clock), stop()));
 
     let forget = ForgetUsers::new(Arc::clone(&store), Arc::clone(&clock));
     let dead_letters = store.dead_letters();
-    let consumer =
-        consumer::server(CONSUMER, Arc::new(forget), dead_letters, Arc::clone(&clock));
+    let consumer = consumer::server(CONSUMER, Arc::new(forget), dead_letters, Arc::clone(&clock));
     let orders = Orders::new(store, peers, runner, clock, stop());
     Ok(Routes::new(OrderServiceServer::new(orders)).add_service(consumer))
 }

@@ -1,6 +1,6 @@
 //! Says the words of the domain the protobuf way.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use trellis_api::shop::v1 as pb;
 use trellis_api::{Money, Sku, timestamp};
@@ -29,7 +29,7 @@ pub(crate) fn order(order: &Order) -> pb::Order {
 
 /// The lines that can still be bought, and their sum if it is one: products in
 /// several currencies have none.
-pub(crate) fn cart(lines: &[Line], products: &HashMap<Sku, Product>) -> pb::Cart {
+pub(crate) fn cart(lines: &[Line], products: &BTreeMap<Sku, Product>) -> pb::Cart {
     let mut items = Vec::with_capacity(lines.len());
     let mut amounts = Vec::with_capacity(lines.len());
     for line in lines {

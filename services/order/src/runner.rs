@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, interval_at};
-use trellis_api::id::OrderId;
 use trellis_chassis::{Clock, Shutdown};
 use trellis_storage::Error;
 use trellis_storage::idempotency::Fingerprint;
@@ -141,8 +140,9 @@ impl Runner {
         if permits.is_empty() {
             return Ok(0);
         }
+        let room = u32::try_from(permits.len()).unwrap_or(u32::MAX);
         let now = shared.clock.now();
-        let sagas = shared.store.claim_due(shared.lease(), now, permits.len()).await?;
+        let sagas = shared.store.claim_due(shared.lease(), now, room).await?;
         let taken = sagas.len();
         for (saga, permit) in sagas.into_iter().zip(permits) {
             let shared = Arc::clone(shared);

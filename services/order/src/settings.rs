@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Where the records are kept, as `sqlite:PATH`. Default: `order.db` in the data directory.
+    pub database: Option<String>,
     /// How many new sagas may be at work at once before more checkouts are
     /// refused, at least 1. Default 1024.
     pub max_sagas_in_flight: usize,
@@ -20,7 +22,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_sagas_in_flight: 1_024, recovery_interval_milliseconds: 1_000 }
+        Self { database: None, max_sagas_in_flight: 1_024, recovery_interval_milliseconds: 1_000 }
     }
 }
 

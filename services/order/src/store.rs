@@ -30,7 +30,7 @@ use crate::saga::{Entry, Hold, Lease, Saga, Step};
 use self::sqlite::SqliteStore;
 
 /// How many orders one page of the audit has.
-pub const AUDIT_PAGE: usize = 500;
+pub const AUDIT_PAGE: u32 = 500;
 
 /// Carts, orders and sagas, with the promises that one request never makes two
 /// orders, and that only the holder of a saga's latest fence can change it.
@@ -92,7 +92,7 @@ pub trait Store: Send + Sync {
         &self,
         lease: Lease,
         now: OffsetDateTime,
-        limit: usize,
+        limit: u32,
     ) -> Result<Vec<Saga>, Error>;
 
     /// Renews a lease, and tells whether a cancellation is requested. `None`:

@@ -94,9 +94,7 @@ impl PaymentService for Payments {
 }
 
 /// Every payment, read as fast as the caller takes them.
-fn pages(
-    cashier: Cashier,
-) -> impl Stream<Item = Result<pb::AuditPaymentsResponse, Status>> + Send {
+fn pages(cashier: Cashier) -> impl Stream<Item = Result<pb::AuditPaymentsResponse, Status>> + Send {
     stream::try_unfold((cashier, None), |(cashier, after)| async move {
         let page = cashier.store.page(after, audit::PAGE).await?;
         let Some(last) = page.last().map(|payment| payment.id) else {

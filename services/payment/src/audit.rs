@@ -32,7 +32,7 @@ async fn processor_checks(
     books: &Books,
 ) -> Result<(pb::AuditCheck, Vec<pb::AuditViolation>), Error> {
     let twice = books.repeated.iter().map(|(payment, kind, times)| {
-        violation(*payment, format!("the ledger has {times} entries of kind {}", kind.as_str()))
+        violation(payment, format!("the ledger has {times} entries of kind {}", kind.as_str()))
     });
     let mut captures = check("no payment is captured twice", books.payments, twice.collect());
     let mut unknown = Vec::new();
@@ -60,14 +60,14 @@ fn compare(
     twice: &mut Vec<pb::AuditViolation>,
     unknown: &mut Vec<pb::AuditViolation>,
 ) {
-    let (authorizations, captures, refunds) = tally
-        .map_or((0, 0, 0), |tally| (tally.authorizations, tally.captures, tally.refunds));
+    let (authorizations, captures, refunds) =
+        tally.map_or((0, 0, 0), |tally| (tally.authorizations, tally.captures, tally.refunds));
     if 1 < authorizations || 1 < captures || 1 < refunds {
         let detail = format!(
             "the processor counts {authorizations} authorizations, {captures} captures, \
              {refunds} refunds"
         );
-        twice.push(violation(payment.id, detail));
+        twice.push(violation(&payment.id, detail));
     }
     // A payment on its way may be ahead at the processor, others may not.
     let expected = match payment.state {
@@ -78,17 +78,19 @@ fn compare(
     if captures.min(1) != expected {
         let state = payment.state.name();
         let detail = format!("the payment is {state}, the processor counts {captures} captures");
-        unknown.push(violation(payment.id, detail));
+        unknown.push(violation(&payment.id, detail));
     }
 }
 
 fn balance(books: &Books) -> pb::AuditCheck {
     let entries = books.unbalanced.iter().map(|(payment, kind, sum)| {
-        violation(*payment, format!("the {} sums to {sum}", kind.as_str()))
+        violation(payment, format!("the {} sums to {sum}", kind.as_str()))
     });
-    let totals = books.sums.iter().filter(|sums| sums.balance != 0).map(|sums| {
-        violation(sums.currency, format!("all postings sum to {}", sums.balance))
-    });
+    let totals = books
+        .sums
+        .iter()
+        .filter(|sums| sums.balance != 0)
+        .map(|sums| violation(&sums.currency, format!("all postings sum to {}", sums.balance)));
     check("the ledger balances", books.entries, entries.chain(totals).collect())
 }
 
@@ -103,7 +105,7 @@ fn lost(sums: &Sums) -> Vec<pb::AuditViolation> {
     let mut violations = Vec::new();
     if authorized != captured + voided + pending {
         violations.push(violation(
-            currency,
+            &currency,
             format!(
                 "authorized {authorized} is not captured {captured} + voided {voided} + \
                  pending {pending}"
@@ -112,7 +114,7 @@ fn lost(sums: &Sums) -> Vec<pb::AuditViolation> {
     }
     if captured != refunded + kept {
         violations.push(violation(
-            currency,
+            &currency,
             format!("captured {captured} is not refunded {refunded} + kept {kept}"),
         ));
     }
@@ -120,21 +122,19 @@ fn lost(sums: &Sums) -> Vec<pb::AuditViolation> {
 }
 
 fn recorded(books: &Books, mut violations: Vec<pb::AuditViolation>) -> pb::AuditCheck {
-    violations.extend(books.unrecorded.iter().map(|payment| {
-        violation(*payment, "its state and its ledger entries disagree".to_owned())
-    }));
+    violations.extend(
+        books.unrecorded.iter().map(|payment| {
+            violation(payment, "its state and its ledger entries disagree".to_owned())
+        }),
+    );
     violations.truncate(MOST);
     check("every captured payment stands in the ledger", books.captured, violations)
 }
 
-fn check(
-    invariant: &str,
-    examined: i64,
-    violations: Vec<pb::AuditViolation>,
-) -> pb::AuditCheck {
+fn check(invariant: &str, examined: i64, violations: Vec<pb::AuditViolation>) -> pb::AuditCheck {
     pb::AuditCheck { invariant: invariant.to_owned(), examined, violations }
 }
 
-fn violation(subject: impl ToString, detail: String) -> pb::AuditViolation {
+fn violation(subject: &impl ToString, detail: String) -> pb::AuditViolation {
     pb::AuditViolation { subject: subject.to_string(), detail }
 }

@@ -59,9 +59,7 @@ pub async fn start(
     );
     let cashier = Cashier::new(store, processor, clock);
     let interval = Duration::from_secs(settings.reconcile_interval_seconds);
-    shutdown.spawn(
-        "payment.reconcile",
-        reconcile::run(cashier.clone(), interval, shutdown.clone()),
-    );
+    shutdown
+        .spawn("payment.reconcile", reconcile::run(cashier.clone(), interval, shutdown.clone()));
     Ok(Routes::new(PaymentServiceServer::new(api::Payments::new(cashier))))
 }

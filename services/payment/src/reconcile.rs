@@ -31,20 +31,19 @@ pub(crate) async fn run(
     interval: std::time::Duration,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            () = shutdown.requested() => return Ok(()),
-            _ = ticks.tick() => {}
-        }
         // What is cut off in the middle is due again.
-        tokio::select! {
+        let look = async {
+            tokio::time::sleep(interval).await;
+            pass(&cashier).await
+        };
+        let done = tokio::select! {
             () = shutdown.requested() => return Ok(()),
-            done = pass(&cashier) => if let Err(error) = done {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "cannot look for unsettled payments");
-            }
+            done = look => done,
+        };
+        if let Err(error) = done {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot look for unsettled payments");
         }
     }
 }

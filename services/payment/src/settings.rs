@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Where the records are kept, as `sqlite:PATH`. Default: `payment.db` in the data directory.
+    pub database: Option<String>,
     /// Who moves the money: `sandbox` (test tokens, no money) or `http` (an API
     /// that speaks `PaymentIntents`). Default: `sandbox`.
     pub processor: ProcessorKind,
@@ -37,6 +39,7 @@ pub enum ProcessorKind {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            database: None,
             processor: ProcessorKind::default(),
             processor_url: String::new(),
             processor_key: SecretString::default(),

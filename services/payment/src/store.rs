@@ -109,10 +109,7 @@ pub struct Sums {
 }
 
 /// Opens the store that `database` names: `sqlite:PATH`.
-pub fn open(
-    database: &str,
-    options: &trellis_storage::Options,
-) -> anyhow::Result<Arc<dyn Store>> {
+pub fn open(database: &str, options: &trellis_storage::Options) -> anyhow::Result<Arc<dyn Store>> {
     let Some(path) = database.strip_prefix("sqlite:").filter(|path| !path.is_empty()) else {
         anyhow::bail!("the payment service's database must be sqlite:PATH, not {database:?}");
     };

@@ -62,7 +62,7 @@ fn suggest(bencher: Bencher<'_, '_>, context: u64) {
     bencher.bench_local(|| model.suggest(black_box(&context), 10));
 }
 
-#[divan::bench(args = [1, 5, 25])]
+#[divan::bench(args = [1, 5, 25], sample_count = 10)]
 fn learn(bencher: Bencher<'_, '_>, size: usize) {
     let baskets = baskets(20_000, size);
     bencher.counter(ItemsCount::new(baskets.len())).bench_local(|| {

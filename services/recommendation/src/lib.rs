@@ -25,9 +25,7 @@ use trellis_api::recommendation::v1::recommendation_service_server::Recommendati
 use trellis_chassis::{Clock, Shutdown};
 use trellis_events::consumer;
 
-use crate::api::Recommendations;
-use crate::follow::Learner;
-use crate::hear::Hearing;
+use crate::{api::Recommendations, follow::Learner, hear::Hearing};
 
 pub use crate::error::Error;
 pub use crate::settings::Settings;

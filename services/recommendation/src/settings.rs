@@ -11,6 +11,8 @@ use crate::upkeep::Keep;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Where the records are kept, as `sqlite:PATH`. Default: `recommendation.db` in the data directory.
+    pub database: Option<String>,
     /// Days after which a basket says half as much about what goes together. Default 30.
     pub half_life_days: u32,
     /// Hours after which an order or a view counts half as demand. Default 48.
@@ -29,6 +31,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            database: None,
             half_life_days: 30,
             trending_half_life_hours: 48,
             neighbours: 64,

@@ -173,12 +173,12 @@ impl Services<'_> {
     fn subscribers(&self) -> anyhow::Result<Vec<Subscriber>> {
         Ok(vec![
             Subscriber {
-                consumer: "order",
+                consumer: trellis_order::CONSUMER,
                 kinds: trellis_order::SUBSCRIPTIONS,
                 transport: self.road(Role::Order)?,
             },
             Subscriber {
-                consumer: "recommendation",
+                consumer: trellis_recommendation::CONSUMER,
                 kinds: trellis_recommendation::SUBSCRIPTIONS,
                 transport: self.road(Role::Recommendation)?,
             },

@@ -12,6 +12,8 @@ use crate::throttle::Limits;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Where the records are kept, as `sqlite:PATH`. Default: `user.db` in the data directory.
+    pub database: Option<String>,
     /// Memory of one password hash in KiB. Default 19456, OWASP's least with 2 passes.
     pub password_memory_kib: u32,
     /// Passes of one password hash over its memory. Default 2.
@@ -36,6 +38,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            database: None,
             password_memory_kib: 19_456,
             password_iterations: 2,
             password_queue: 64,

@@ -13,6 +13,7 @@ use trellis_api::event::v1::consumer_service_client::ConsumerServiceClient;
 use trellis_api::event::v1::delivery_outcome::Verdict;
 
 use super::{Delivery, Outcome, Subscriber};
+use crate::consumer;
 use crate::consumer::MAX_DELIVERIES;
 
 /// The most that one call carries; a single larger event goes alone.
@@ -90,6 +91,7 @@ impl Road {
     async fn call(&self, batch: &[(usize, pb::Delivery)]) -> Result<Vec<Outcome>, String> {
         let deliveries = batch.iter().map(|(_, delivery)| delivery.clone()).collect();
         let mut request = Request::new(pb::DeliverEventsRequest { deliveries });
+        consumer::address(&mut request, self.subscriber.consumer);
         request.set_timeout(if self.is_away() { PATIENCE_WHILE_AWAY } else { PATIENCE });
 
         let mut client = ConsumerServiceClient::new(self.subscriber.transport.clone());

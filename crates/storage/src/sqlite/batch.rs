@@ -66,7 +66,9 @@ impl Committer {
             LOG_PAGES.set(pages);
             Ok(())
         }));
-        Ok(Self { connection, faults, may_commit, changes: 0 })
+        let mut committer = Self { connection, faults, may_commit, changes: 0 };
+        committer.has_changed()?;
+        Ok(committer)
     }
 
     /// Copies the log into the database when it has grown long enough.
@@ -164,6 +166,8 @@ impl Batch {
         job: &mut dyn Job,
     ) -> Result<Verdict, Error> {
         committer.faults.check()?;
+        // Nothing is open here, unless a rollback failed.
+        committer.roll_back();
         committer.execute("BEGIN IMMEDIATE")?;
         let verdict = job.run(&committer.connection);
         let changed = committer.has_changed();

@@ -85,14 +85,11 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
     }
 
-    /// Takes no more units; those that wait are still done.
-    pub(super) async fn stop(&self) {
+    /// Takes no more units, does those that wait, and returns when the
+    /// connection is closed and the lock is free.
+    pub(super) async fn close(&self) {
         // An error says that the thread has ended already.
         let _ = self.queue.send(Message::Stop).await;
-    }
-
-    /// Waits until the connection is closed and the lock is free.
-    pub(super) async fn finished(&self) {
         // Nothing is ever sent: the thread's end drops the sender.
         let _ = self.finished.clone().changed().await;
     }

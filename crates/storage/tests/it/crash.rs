@@ -37,7 +37,7 @@ async fn nobody_in_the_crashed_transaction_hears_ok() {
 
     let ((), first, second, ()) =
         tokio::join!(held, note(&sqlite, "first"), note(&sqlite, "second"), async {
-            open.send(()).unwrap()
+            open.send(()).unwrap();
         });
 
     assert!(matches!(first, Err(Error::Closed)));
@@ -64,6 +64,6 @@ async fn a_crash_takes_every_database_of_the_process_down() {
 
 /// What a restarted process finds, while handles of the old one still exist.
 async fn survivors(bench: &Bench) -> Vec<String> {
-    let sqlite = bench.open_with(trellis_storage::Options::default());
+    let sqlite = bench.open_with(&trellis_storage::Options::default());
     notes(&sqlite).await
 }

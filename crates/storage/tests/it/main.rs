@@ -1,5 +1,7 @@
 //! What the storage promises, asked of real files.
 
+#![expect(clippy::unwrap_used, reason = "a failed test says where")]
+
 mod crash;
 mod full_disk;
 mod group_commit;
@@ -40,11 +42,11 @@ impl Bench {
     }
 
     fn open(&self) -> Sqlite {
-        self.open_with(Options { faults: self.faults.clone(), ..Options::default() })
+        self.open_with(&Options { faults: self.faults.clone(), ..Options::default() })
     }
 
-    fn open_with(&self, options: Options) -> Sqlite {
-        Sqlite::open(&self.path(), &[NOTES], &options).unwrap()
+    fn open_with(&self, options: &Options) -> Sqlite {
+        Sqlite::open(&self.path(), &[NOTES], options).unwrap()
     }
 }
 

@@ -25,7 +25,7 @@ async fn another_process_may_read_beside_the_server() {
     let sqlite = bench.open();
     note(&sqlite, "first").await.unwrap();
 
-    let audit = bench.open_with(Options { read_only: true, ..Options::default() });
+    let audit = bench.open_with(&Options { read_only: true, ..Options::default() });
     assert_eq!(notes(&audit).await, ["first"]);
     note(&sqlite, "second").await.unwrap();
     assert_eq!(notes(&audit).await, ["first", "second"]);
@@ -58,7 +58,7 @@ async fn closing_finishes_what_is_queued() {
     let (open, held) = super::gate(&sqlite);
 
     let ((), queued, (), ()) = tokio::join!(held, note(&sqlite, "queued"), sqlite.close(), async {
-        open.send(()).unwrap()
+        open.send(()).unwrap();
     });
 
     queued.unwrap();

@@ -44,7 +44,7 @@ async fn a_query_cannot_write() {
 #[tokio::test]
 async fn a_query_that_panics_takes_no_reader_away() {
     let bench = Bench::new(Faults::default());
-    let sqlite = bench.open_with(Options { readers: 1, ..Options::default() });
+    let sqlite = bench.open_with(&Options { readers: 1, ..Options::default() });
     for _ in 0..3 {
         let panicked = sqlite.read(|_| -> Result<(), Error> { panic!("as this test wants") });
         assert!(matches!(panicked.await, Err(Error::Panicked)));
@@ -55,7 +55,7 @@ async fn a_query_that_panics_takes_no_reader_away() {
 #[tokio::test]
 async fn a_query_that_fails_takes_no_reader_away() {
     let bench = Bench::new(Faults::default());
-    let sqlite = bench.open_with(Options { readers: 1, ..Options::default() });
+    let sqlite = bench.open_with(&Options { readers: 1, ..Options::default() });
     let failed = sqlite.read(|tx| Ok::<_, Error>(tx.execute_batch("SELECT nothing")?)).await;
     assert!(matches!(failed, Err(Error::Sqlite(_))));
     assert!(notes(&sqlite).await.is_empty());

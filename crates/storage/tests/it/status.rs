@@ -1,5 +1,7 @@
 //! What callers are told.
 
+use std::io;
+
 use tonic::{Code, Status};
 use trellis_storage::{Error, Faults, Migration, Options, Sqlite};
 
@@ -16,6 +18,8 @@ fn what_may_pass_is_unavailable_with_its_reason() {
         (failure(rusqlite::ffi::SQLITE_BUSY), "STORAGE_BUSY"),
         (failure(rusqlite::ffi::SQLITE_IOERR_FSYNC), "STORAGE_UNAVAILABLE"),
         (failure(rusqlite::ffi::SQLITE_READONLY), "STORAGE_READ_ONLY"),
+        (io::Error::from(io::ErrorKind::PermissionDenied).into(), "STORAGE_READ_ONLY"),
+        (io::Error::from(io::ErrorKind::StorageFull).into(), "STORAGE_FULL"),
     ];
     for (error, reason) in cases {
         let status = Status::from(error);
@@ -48,7 +52,7 @@ async fn a_constraint_gives_its_name() {
             CONSTRAINT shapes_are_flat CHECK (height < width),
             UNIQUE (width, height)
         ) STRICT;
-        CREATE UNIQUE INDEX shapes_by_lower_name ON shapes (lower(name));
+        CREATE UNIQUE INDEX shapes_by_parent ON shapes (parent * 10);
         CREATE TRIGGER shapes_stay BEFORE DELETE ON shapes
         BEGIN
             SELECT RAISE(ABORT, 'shapes_stay');
@@ -64,7 +68,10 @@ async fn a_constraint_gives_its_name() {
         ("INSERT INTO shapes VALUES (2, 'box', 1, 1, NULL)", Some("shapes_are_flat")),
         ("INSERT INTO shapes VALUES (1, 'box', 2, 1, NULL)", Some("shapes.id")),
         ("INSERT INTO shapes VALUES (2, 'bar', 2, 1, NULL)", Some("shapes.name")),
-        ("INSERT INTO shapes VALUES (2, 'BAR', 2, 1, NULL)", Some("shapes_by_lower_name")),
+        (
+            "INSERT INTO shapes VALUES (2, 'box', 2, 1, 1), (3, 'lid', 3, 1, 1)",
+            Some("shapes_by_parent"),
+        ),
         ("INSERT INTO shapes VALUES (2, 'box', 9, 1, NULL)", Some("shapes.width, shapes.height")),
         ("INSERT INTO shapes VALUES (2, NULL, 2, 1, NULL)", Some("shapes.name")),
         ("INSERT INTO shapes VALUES (2, 'box', 2, 1, 7)", None),

@@ -9,6 +9,7 @@ use trellis_api::inventory::v1 as inventory;
 use trellis_api::order::v1 as order;
 use trellis_api::payment::v1 as payment;
 use trellis_api::recommendation::v1 as recommendation;
+use trellis_api::timestamp;
 use trellis_api::r#type::v1::AuditCheck;
 use trellis_api::user::v1 as user;
 use uuid::Uuid;
@@ -27,6 +28,8 @@ pub(crate) struct Facts {
     pub(super) payments: HashMap<Uuid, payment::Payment>,
     /// The orders that recommendations were learned from.
     pub(super) learned: HashSet<Uuid>,
+    /// Orders confirmed until then may have been forgotten since, on purpose.
+    pub(super) forgotten_until: Option<OffsetDateTime>,
     /// What each service found about itself.
     pub(super) checks: Vec<AuditCheck>,
 }
@@ -41,6 +44,7 @@ impl Facts {
             reservations: HashMap::new(),
             payments: HashMap::new(),
             learned: HashSet::new(),
+            forgotten_until: None,
             checks: Vec::new(),
         }
     }
@@ -98,6 +102,8 @@ impl Facts {
         let mut parts = parts("recommendation", answer)?;
         while let Some(part) = parts.message().await.map_err(unreachable("recommendation"))? {
             self.checks.extend(part.checks);
+            let forgotten_until = part.forgotten_until_time.as_ref().and_then(timestamp::from_proto);
+            self.forgotten_until = self.forgotten_until.max(forgotten_until);
             for id in part.order_ids {
                 self.learned.insert(uuid::<Order>(&id)?);
             }

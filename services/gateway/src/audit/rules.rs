@@ -139,7 +139,9 @@ fn heard(facts: &Facts) -> AuditCheck {
     for (uuid, audited) in &facts.orders {
         let Some(order) = &audited.order else { continue };
         let update_time = order.update_time.as_ref().and_then(timestamp::from_proto);
-        let due = update_time.is_some_and(|time| time + DELIVERY < facts.now);
+        let due = update_time.is_some_and(|time| {
+            time + DELIVERY < facts.now && facts.forgotten_until.is_none_or(|until| until < time)
+        });
         if order.state() != State::Confirmed || !due {
             continue;
         }
@@ -272,6 +274,8 @@ mod tests {
         let (mut facts, uuid) = shop(State::Confirmed, Money::Captured, Stock::Committed);
         facts.learned.clear();
         assert_eq!(violations(&facts), ["every confirmed order was learned from"]);
+        facts.forgotten_until = Some(NOW);
+        assert_eq!(violations(&facts), Vec::<String>::new(), "it was forgotten on purpose");
 
         facts.orders.remove(&uuid);
         assert_eq!(

@@ -72,7 +72,8 @@ impl Bindings {
         }
         // The more exact comes first: a verb before a value that contains it, and
         // a literal segment before a field in its place.
-        bindings.sort_by_key(|Binding { template, .. }| (template.verb.is_none(), template.fields()));
+        bindings
+            .sort_by_key(|Binding { template, .. }| (template.verb.is_none(), template.fields()));
         Ok(Self(bindings))
     }
 

@@ -110,14 +110,13 @@ fn lines(lines: &[pb::ReservationLine]) -> Result<Lines, Invalid> {
 }
 
 fn ttl(ttl: &prost_types::Duration) -> Result<Duration, Invalid> {
-    let refused = || Violation::new("ttl", "must be more than 0 s and up to 3600 s");
     let in_range = (0..=3_600).contains(&ttl.seconds) && (0..1_000_000_000).contains(&ttl.nanos);
-    let length = Duration::new(ttl.seconds, ttl.nanos);
     // Times are kept to the microsecond.
-    if !in_range || length < Duration::MICROSECOND || LONGEST_TTL < length {
-        return Err(refused().into());
-    }
-    Ok(length)
+    let allowed = Duration::MICROSECOND..=LONGEST_TTL;
+    in_range
+        .then(|| Duration::new(ttl.seconds, ttl.nanos))
+        .filter(|ttl| allowed.contains(ttl))
+        .ok_or_else(|| Violation::new("ttl", "must be more than 0 s and up to 3600 s").into())
 }
 
 fn delta(delta: i64) -> Result<i64, Invalid> {

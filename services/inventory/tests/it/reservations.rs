@@ -19,9 +19,10 @@ async fn a_reservation_holds_its_units_for_fifteen_minutes() {
     let expire_time = timestamp::from_proto(&reservation.expire_time.unwrap()).unwrap();
     assert_eq!(expire_time, time::macros::datetime!(2026-11-22 10:15 UTC));
     assert_eq!(reservation.state(), State::Held);
-    assert_eq!(reservation.lines.iter().map(|line| line.sku.as_str()).collect::<Vec<_>>(), [
-        "MUG", "TEA"
-    ]);
+    assert_eq!(
+        reservation.lines.iter().map(|line| line.sku.as_str()).collect::<Vec<_>>(),
+        ["MUG", "TEA"]
+    );
     assert_eq!(room.available("MUG").await, 7);
     assert_eq!(room.available("TEA").await, 3);
     assert_eq!(room.get(id).await.unwrap(), reservation);
@@ -72,19 +73,13 @@ async fn all_lines_are_held_or_none_and_the_refusal_stands() {
         assert_eq!(metadata(&status, "sku").as_deref(), Some("TEA"));
         assert_eq!(metadata(&status, "requested").as_deref(), Some("2"));
         assert_eq!(metadata(&status, "available").as_deref(), Some("1"));
-        assert_eq!(
-            refusal::<()>(Err(status)),
-            (PRECONDITION, "OUT_OF_STOCK".to_owned())
-        );
+        assert_eq!(refusal::<()>(Err(status)), (PRECONDITION, "OUT_OF_STOCK".to_owned()));
     }
     assert_eq!(room.available("MUG").await, 10);
     let rejected = room.get(id).await.unwrap();
     assert_eq!((rejected.state(), rejected.lines.len()), (State::Rejected, 0));
     assert_eq!(room.release(id).await.unwrap().state(), State::Rejected);
-    assert_eq!(
-        refusal(room.commit(id).await),
-        (PRECONDITION, "RESERVATION_REJECTED".to_owned())
-    );
+    assert_eq!(refusal(room.commit(id).await), (PRECONDITION, "RESERVATION_REJECTED".to_owned()));
 }
 
 #[tokio::test]
@@ -113,10 +108,7 @@ async fn a_committed_reservation_is_sold_once_and_for_good() {
     assert_eq!(first.state(), State::Committed);
     assert_eq!(room.available("MUG").await, 6);
     assert_eq!(room.reserve(id, &[("MUG", 4)]).await.unwrap(), first);
-    assert_eq!(
-        refusal(room.release(id).await),
-        (PRECONDITION, "RESERVATION_COMMITTED".to_owned())
-    );
+    assert_eq!(refusal(room.release(id).await), (PRECONDITION, "RESERVATION_COMMITTED".to_owned()));
     room.assert_sound().await;
 }
 
@@ -214,18 +206,13 @@ async fn a_reservation_may_be_shorter_or_longer_than_usual() {
     let (brief, long) = (room.new_id(), room.new_id());
     for (id, seconds) in [(brief, 60), (long, 3_600)] {
         let ttl = Some(prost_types::Duration { seconds, nanos: 0 });
-        let request = trellis_api::inventory::v1::ReserveStockRequest {
-            ttl,
-            ..wish(id, &[("MUG", 1)])
-        };
+        let request =
+            trellis_api::inventory::v1::ReserveStockRequest { ttl, ..wish(id, &[("MUG", 1)]) };
         room.client.reserve_stock(request).await.unwrap();
     }
 
     room.advance(3_599);
 
-    assert_eq!(
-        refusal(room.commit(brief).await),
-        (PRECONDITION, "RESERVATION_EXPIRED".to_owned())
-    );
+    assert_eq!(refusal(room.commit(brief).await), (PRECONDITION, "RESERVATION_EXPIRED".to_owned()));
     room.commit(long).await.unwrap();
 }

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn a_card_number_is_refused_however_it_is_written() {
-        for text in ["4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", "123456789012"]
+        for text in
+            ["4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", "123456789012"]
         {
             let refused = text.parse::<PaymentToken>().unwrap_err();
             assert_eq!(refused, ParsePaymentTokenError::CardNumber, "{text}");

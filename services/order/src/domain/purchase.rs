@@ -1,6 +1,6 @@
 //! What a customer means to buy, and what it costs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use trellis_api::{Money, Quantity, Sku};
 
@@ -41,7 +41,7 @@ pub enum PriceError {
 /// Prices `lines`, which then are the items of an order with this total.
 pub fn price(
     lines: &[Line],
-    products: &HashMap<Sku, Product>,
+    products: &BTreeMap<Sku, Product>,
 ) -> Result<(Vec<Item>, Money), PriceError> {
     let mut items = Vec::with_capacity(lines.len());
     let mut total: Option<Money> = None;
@@ -78,7 +78,7 @@ mod tests {
         Line { sku: sku(text), quantity: quantity.try_into().unwrap() }
     }
 
-    fn catalogue(products: &[(&str, &str, i64)]) -> HashMap<Sku, Product> {
+    fn catalogue(products: &[(&str, &str, i64)]) -> BTreeMap<Sku, Product> {
         let product = |&(text, currency, minor_units): &(&str, &str, i64)| {
             let price = Money::new(currency.parse().unwrap(), minor_units);
             (sku(text), Product { title: format!("A {text}"), price })
@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_priced_says_why() {
-        let products = catalogue(&[("MUG", "GBP", 350), ("VASE", "EUR", 900), ("GOLD", "GBP", i64::MAX)]);
+        let products =
+            catalogue(&[("MUG", "GBP", 350), ("VASE", "EUR", 900), ("GOLD", "GBP", i64::MAX)]);
         let cases = [
             (vec![line("MUG", 1), line("TEA", 1)], PriceError::UnknownProduct { index: 1 }),
             (vec![line("MUG", 1), line("VASE", 1)], PriceError::MixedCurrencies),

@@ -12,8 +12,8 @@ use crate::domain::{Cancellation, Reason, State};
 use crate::saga::{Answer, Entry, Kind, Next, Saga, Step, Trouble, plan, policy};
 use crate::store::{Ended, Ending, Postponement, TurnBack};
 
-use super::in_flight::Signals;
 use super::Shared;
+use super::in_flight::Signals;
 
 /// A saga at work.
 pub(super) struct Run<'a> {
@@ -150,8 +150,7 @@ impl<'a> Run<'a> {
         let impossible = |what: String| Halt::Trouble(Trouble::unexpected(what));
         let order = self.saga.order.becomes(state, now).map_err(|e| impossible(e.to_string()))?;
         let event = announce(&order, now).ok_or_else(|| impossible("the end is none".into()))?;
-        let answer =
-            (self.saga.kind == Kind::Checkout).then(|| answer::about(&order, why));
+        let answer = (self.saga.kind == Kind::Checkout).then(|| answer::about(&order, why));
         self.note("end", answer::success(&order).order.unwrap_or_default().state().as_str_name());
         let ending = Ending {
             order: order.clone(),

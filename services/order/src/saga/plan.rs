@@ -125,11 +125,10 @@ pub fn after(
             back(Reason::CaptureFailed, String::new())
         }
 
-        (Kind::Checkout, Step::Release, Answer::Done) => Next::Do(Step::Void),
+        (Kind::Checkout, Step::Release | Step::Restock, Answer::Done) => Next::Do(Step::Void),
         (Kind::Checkout, Step::Release, Answer::Refused(Refusal::Committed)) => {
             Next::Do(Step::Capture)
         }
-        (Kind::Checkout, Step::Restock, Answer::Done) => Next::Do(Step::Void),
         (Kind::Checkout, Step::Void, Answer::Done) => match turned_back {
             Some(why) => Next::Cancel(why.clone()),
             None => return Err(Nonsense { step, answer: Answer::Done }),

@@ -26,15 +26,12 @@ pub(super) async fn reserve(peers: &Peers, order: &Order) -> Result<Answer, Trou
 
 /// Gives the items back, or makes sure that they will never be held.
 pub(super) async fn release(peers: &Peers, order: &Order) -> Result<Answer, Trouble> {
-    let message =
-        pb::ReleaseReservationRequest { reservation_id: reservation_id(order.order_id) };
+    let message = pb::ReleaseReservationRequest { reservation_id: reservation_id(order.order_id) };
     match peers.inventory.clone().release_reservation(request(message, Step::Release)).await {
         Ok(_) => Ok(Answer::Done),
-        Err(status) => {
-            refusal(status, |reason, _| {
-                (reason == "RESERVATION_COMMITTED").then_some(Refusal::Committed)
-            })
-        }
+        Err(status) => refusal(status, |reason, _| {
+            (reason == "RESERVATION_COMMITTED").then_some(Refusal::Committed)
+        }),
     }
 }
 

@@ -34,10 +34,7 @@ const MIGRATIONS: &[Migration] = &[
     outbox::MIGRATION,
     inbox::MIGRATION,
     dead_letter::MIGRATION,
-    Migration {
-        name: "0001_order",
-        sql: include_str!("../../migrations/sqlite/0001_order.sql"),
-    },
+    Migration { name: "0001_order", sql: include_str!("../../migrations/sqlite/0001_order.sql") },
 ];
 
 /// Carts, orders and sagas in one file.
@@ -127,7 +124,7 @@ impl Store for SqliteStore {
         &self,
         lease: Lease,
         now: OffsetDateTime,
-        limit: usize,
+        limit: u32,
     ) -> Result<Vec<Saga>, Error> {
         // Nothing is due nearly always, and a look costs no write.
         if !self.database.read(move |tx| sagas::is_any_due(tx, now)).await? {

@@ -56,15 +56,33 @@ pub struct ParseEntryKindError(String);
 impl Entry {
     /// The money of a sale comes in.
     pub(super) fn capture(payment: PaymentId, amount: Money) -> Self {
-        Self::new(payment, EntryKind::Capture, Account::ProcessorReceivable, Account::SalesRevenue, amount)
+        Self::new(
+            payment,
+            EntryKind::Capture,
+            Account::ProcessorReceivable,
+            Account::SalesRevenue,
+            amount,
+        )
     }
 
     /// It goes back.
     pub(super) fn refund(payment: PaymentId, amount: Money) -> Self {
-        Self::new(payment, EntryKind::Refund, Account::Refunds, Account::ProcessorReceivable, amount)
+        Self::new(
+            payment,
+            EntryKind::Refund,
+            Account::Refunds,
+            Account::ProcessorReceivable,
+            amount,
+        )
     }
 
-    fn new(payment: PaymentId, kind: EntryKind, debit: Account, credit: Account, amount: Money) -> Self {
+    fn new(
+        payment: PaymentId,
+        kind: EntryKind,
+        debit: Account,
+        credit: Account,
+        amount: Money,
+    ) -> Self {
         let credited = Money::new(amount.currency(), -amount.minor_units());
         let postings =
             [Posting { account: debit, amount }, Posting { account: credit, amount: credited }];

@@ -182,7 +182,9 @@ impl Payment {
             (State::Captured { .. } | State::Refunded { .. }, _) => Ok(None),
             (State::Declined { code }, _) => Err(Refusal::Declined { code: code.clone() }),
             (State::Voiding { .. } | State::Voided { .. }, _) => Err(Refusal::Voided),
-            (State::Authorizing { .. } | State::Authorized { .. }, _) => Err(Refusal::NotAuthorized),
+            (State::Authorizing { .. } | State::Authorized { .. }, _) => {
+                Err(Refusal::NotAuthorized)
+            }
         }
     }
 
@@ -348,8 +350,7 @@ mod tests {
     fn a_capture_that_beat_the_void_is_recorded() {
         let voiding = after(begun(), [Change::Authorized(reference()), Change::Void]);
 
-        let (captured, entry) =
-            voiding.apply(Change::Captured(reference()), NOW).unwrap().unwrap();
+        let (captured, entry) = voiding.apply(Change::Captured(reference()), NOW).unwrap().unwrap();
 
         assert_eq!(captured.state, State::Captured { reference: reference() });
         assert!(entry.is_some());

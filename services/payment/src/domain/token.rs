@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn a_token_is_short_plain_text() {
-        for text in ["tok_ok", "12345678901", "12345678901234567890", "pm_1.a-B", "tok_4242424242424242"] {
+        for text in
+            ["tok_ok", "12345678901", "12345678901234567890", "pm_1.a-B", "tok_4242424242424242"]
+        {
             assert_eq!(text.parse::<PaymentToken>().unwrap().expose(), text);
         }
         for text in ["", "tok ok", "tok\n", "tök", "a/b", &"a".repeat(256)] {

@@ -3,7 +3,7 @@
 //! Manual capture: an intent is created and confirmed in one call, which blocks
 //! the amount, and captured or cancelled in another. Bodies go as forms, answers
 //! come as JSON, and `Idempotency-Key` makes repetitions harmless. What the
-//! answers mean is in [`answer`]. Customers who would have to confirm a payment
+//! answers mean is in `http/answer.rs`. Customers who would have to confirm a payment
 //! in their bank's app are declined with `authentication_required`.
 
 mod answer;
@@ -47,6 +47,37 @@ impl HttpProcessor {
     }
 }
 
+impl HttpProcessor {
+    /// Looks for what was made for a payment. The index may lag by up to an hour.
+    async fn search(&self, payment: PaymentId) -> Result<Option<Authorization>, Error> {
+        let query = form(&[("query", &format!("metadata['payment_id']:'{payment}'"))]);
+        let path = format!("/v1/payment_intents/search?{query}");
+        match self.client.get::<Search>(&path).await? {
+            Answer::Done(Search { data }) => data
+                .into_iter()
+                .find(|intent| intent.status != Status::Canceled)
+                .map(Intent::authorization)
+                .transpose(),
+            // An API without a search leaves it unknown; it is no decline.
+            Answer::Refused(problem) => Err(Error::unknown(problem.code())),
+            Answer::Spent => Err(spent()),
+        }
+    }
+
+    /// Looks at what there is, which is never behind.
+    async fn look(&self, reference: &Reference) -> Result<Intent, Error> {
+        let path = format!("/v1/payment_intents/{}", segment(reference.as_str()));
+        match self.client.get(&path).await? {
+            Answer::Done(intent) => Ok(intent),
+            Answer::Refused(_) | Answer::Spent => Err(spent()),
+        }
+    }
+}
+
+fn spent() -> Error {
+    Error::unknown("the first call with this key failed inside the processor")
+}
+
 #[async_trait::async_trait]
 impl Processor for HttpProcessor {
     async fn authorize(&self, charge: &Charge) -> Result<Authorization, Error> {
@@ -63,6 +94,7 @@ impl Processor for HttpProcessor {
             Answer::Done(intent) => Intent::authorization(intent),
             // Whatever is wrong with the card or the call, nothing is blocked.
             Answer::Refused(problem) => Ok(Authorization::Declined(problem.code())),
+            Answer::Spent => self.search(charge.payment).await?.ok_or_else(spent),
         }
     }
 
@@ -78,6 +110,11 @@ impl Processor for HttpProcessor {
             Answer::Done(intent) => Err(intent.unexpected()),
             Answer::Refused(problem) if problem.finds(Status::Succeeded) => Ok(Capture::Captured),
             Answer::Refused(problem) => Ok(Capture::Refused(problem.code())),
+            Answer::Spent => match self.look(reference).await?.status {
+                Status::Succeeded => Ok(Capture::Captured),
+                Status::Canceled => Ok(Capture::Refused(Code::new("canceled"))),
+                _ => Err(spent()),
+            },
         }
     }
 
@@ -89,6 +126,11 @@ impl Processor for HttpProcessor {
             Answer::Refused(problem) if problem.finds(Status::Canceled) => Ok(Release::Released),
             Answer::Refused(problem) if problem.finds(Status::Succeeded) => Ok(Release::Captured),
             Answer::Refused(problem) => Err(Error::Invalid(problem.code())),
+            Answer::Spent => match self.look(reference).await?.status {
+                Status::Canceled => Ok(Release::Released),
+                Status::Succeeded => Ok(Release::Captured),
+                _ => Err(spent()),
+            },
         }
     }
 
@@ -115,6 +157,7 @@ impl Processor for HttpProcessor {
                 Ok(Refund::Refunded)
             }
             Answer::Refused(problem) => Ok(Refund::Refused(problem.code())),
+            Answer::Spent => Err(spent()),
         }
     }
 
@@ -128,16 +171,7 @@ impl Processor for HttpProcessor {
         if let Some(charge) = charge {
             return self.authorize(charge).await.map(Some);
         }
-        let query = form(&[("query", &format!("metadata['payment_id']:'{payment}'"))]);
-        let path = format!("/v1/payment_intents/search?{query}");
-        match self.client.get::<Search>(&path).await? {
-            Answer::Done(Search { data }) => data
-                .into_iter()
-                .find(|intent| intent.status != Status::Canceled)
-                .map(Intent::authorization)
-                .transpose(),
-            Answer::Refused(problem) => Err(Error::Invalid(problem.code())),
-        }
+        self.search(payment).await
     }
 
     async fn tally(&self, _payments: &[PaymentId]) -> Result<Option<Vec<Tally>>, Error> {

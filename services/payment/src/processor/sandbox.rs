@@ -2,7 +2,7 @@
 //!
 //! It stands for another company: it has a database of its own, knows nothing of
 //! the shop's, and does not trust the shop to call once. What a payment token
-//! makes it do is in [`card`]. Each operation is one durable write.
+//! makes it do is in `sandbox/card.rs`. Each operation is one durable write.
 
 mod books;
 mod card;

@@ -87,7 +87,8 @@ async fn a_capture_moves_money_from_one_account_to_another() {
     service.capture(id).await.unwrap();
     service.stop().await;
 
-    let database = rusqlite::Connection::open(world.directory.path().join("payment.sqlite")).unwrap();
+    let database =
+        rusqlite::Connection::open(world.directory.path().join("payment.sqlite")).unwrap();
     let mut statement = database
         .prepare(
             "SELECT kind, account, minor_units FROM ledger_entries
@@ -117,7 +118,8 @@ async fn the_ledger_is_only_ever_added_to() {
     service.capture(id).await.unwrap();
     service.stop().await;
 
-    let database = rusqlite::Connection::open(world.directory.path().join("payment.sqlite")).unwrap();
+    let database =
+        rusqlite::Connection::open(world.directory.path().join("payment.sqlite")).unwrap();
     for statement in [
         "UPDATE ledger_postings SET minor_units = minor_units * 2",
         "DELETE FROM ledger_postings",

@@ -18,39 +18,39 @@ use trellis_payment::{Cashier, Needs, Processor, Settings, Store, reconcile};
 use trellis_storage::{Faults, Options};
 
 /// What outlives the service: the files and the clock.
-pub struct World {
-    pub directory: TempDir,
-    pub clock: ManualClock,
+pub(crate) struct World {
+    pub(crate) directory: TempDir,
+    pub(crate) clock: ManualClock,
 }
 
 /// The service while it runs.
-pub struct Service {
-    pub client: PaymentServiceClient<Transport>,
-    pub store: Arc<dyn Store>,
-    pub sandbox: Sandbox,
+pub(crate) struct Service {
+    pub(crate) client: PaymentServiceClient<Transport>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sandbox: Sandbox,
     cashier: Cashier,
     shutdown: Shutdown,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = ManualClock::new(datetime!(2026-11-22 10:00 UTC));
         Self { directory: tempfile::tempdir().unwrap(), clock }
     }
 
     /// Starts with a sandbox that never crashes.
-    pub async fn start(&self) -> Service {
+    pub(crate) async fn start(&self) -> Service {
         self.start_with(&Faults::default(), &Faults::default()).await
     }
 
-    pub async fn start_with(&self, store: &Faults, sandbox: &Faults) -> Service {
+    pub(crate) async fn start_with(&self, store: &Faults, sandbox: &Faults) -> Service {
         let sandbox = self.sandbox(sandbox);
         let processor: Arc<dyn Processor> = Arc::new(sandbox.clone());
         self.start_over(store, sandbox, processor).await
     }
 
     /// Starts with another processor than the sandbox.
-    pub async fn start_over(
+    pub(crate) async fn start_over(
         &self,
         store: &Faults,
         sandbox: Sandbox,
@@ -72,17 +72,17 @@ impl World {
         Service { client, store, sandbox, cashier, shutdown }
     }
 
-    pub fn sandbox(&self, faults: &Faults) -> Sandbox {
+    pub(crate) fn sandbox(&self, faults: &Faults) -> Sandbox {
         let path = self.directory.path().join("sandbox.sqlite");
         Sandbox::open(&path, &options(faults), Arc::new(self.clock.clone())).unwrap()
     }
 
-    pub fn store(&self, faults: &Faults) -> Arc<dyn Store> {
+    pub(crate) fn store(&self, faults: &Faults) -> Arc<dyn Store> {
         let database = format!("sqlite:{}", self.directory.path().join("payment.sqlite").display());
         trellis_payment::store::open(&database, &options(faults)).unwrap()
     }
 
-    pub fn new_id(&self) -> PaymentId {
+    pub(crate) fn new_id(&self) -> PaymentId {
         PaymentId::new(self.clock.now(), Bucket::random())
     }
 }
@@ -92,11 +92,15 @@ fn options(faults: &Faults) -> Options {
 }
 
 impl Service {
-    pub async fn authorize(&self, id: PaymentId, token: &str) -> Result<pb::Payment, Status> {
+    pub(crate) async fn authorize(
+        &self,
+        id: PaymentId,
+        token: &str,
+    ) -> Result<pb::Payment, Status> {
         self.authorize_amount(id, token, 1_250).await
     }
 
-    pub async fn authorize_amount(
+    pub(crate) async fn authorize_amount(
         &self,
         id: PaymentId,
         token: &str,
@@ -111,36 +115,36 @@ impl Service {
         Ok(response.into_inner().payment.unwrap())
     }
 
-    pub async fn capture(&self, id: PaymentId) -> Result<pb::Payment, Status> {
+    pub(crate) async fn capture(&self, id: PaymentId) -> Result<pb::Payment, Status> {
         let request = pb::CapturePaymentRequest { payment_id: id.to_string() };
         let response = self.client.clone().capture_payment(request).await?;
         Ok(response.into_inner().payment.unwrap())
     }
 
-    pub async fn void(&self, id: PaymentId) -> Result<pb::Payment, Status> {
+    pub(crate) async fn void(&self, id: PaymentId) -> Result<pb::Payment, Status> {
         let request = pb::VoidPaymentRequest { payment_id: id.to_string() };
         let response = self.client.clone().void_payment(request).await?;
         Ok(response.into_inner().payment.unwrap())
     }
 
-    pub async fn refund(&self, id: PaymentId) -> Result<pb::Payment, Status> {
+    pub(crate) async fn refund(&self, id: PaymentId) -> Result<pb::Payment, Status> {
         let request = pb::RefundPaymentRequest { payment_id: id.to_string() };
         let response = self.client.clone().refund_payment(request).await?;
         Ok(response.into_inner().payment.unwrap())
     }
 
-    pub async fn get(&self, id: PaymentId) -> Result<pb::Payment, Status> {
+    pub(crate) async fn get(&self, id: PaymentId) -> Result<pb::Payment, Status> {
         let request = pb::GetPaymentRequest { payment_id: id.to_string() };
         let response = self.client.clone().get_payment(request).await?;
         Ok(response.into_inner().payment.unwrap())
     }
 
-    pub async fn state(&self, id: PaymentId) -> State {
+    pub(crate) async fn state(&self, id: PaymentId) -> State {
         self.get(id).await.unwrap().state()
     }
 
     /// The checks, and all payments.
-    pub async fn audit(&self) -> (Vec<AuditCheck>, Vec<pb::Payment>) {
+    pub(crate) async fn audit(&self) -> (Vec<AuditCheck>, Vec<pb::Payment>) {
         let request = pb::AuditPaymentsRequest {};
         let mut parts = self.client.clone().audit_payments(request).await.unwrap().into_inner();
         let mut checks = Vec::new();
@@ -153,7 +157,7 @@ impl Service {
     }
 
     /// Fails when the service's own audit finds something.
-    pub async fn assert_sound(&self) {
+    pub(crate) async fn assert_sound(&self) {
         let (checks, _) = self.audit().await;
         assert_eq!(checks.len(), 4);
         for check in checks {
@@ -162,46 +166,55 @@ impl Service {
     }
 
     /// What the processor says that it did for a payment.
-    pub async fn tally(&self, id: PaymentId) -> Tally {
+    pub(crate) async fn tally(&self, id: PaymentId) -> Tally {
         let tallies = self.sandbox.audit().await.unwrap();
         let nothing = Tally { payment: id, authorizations: 0, captures: 0, refunds: 0 };
         tallies.into_iter().find(|tally| tally.payment == id).unwrap_or(nothing)
     }
 
     /// Looks once at what is due, and returns how many payments that settled.
-    pub async fn reconcile(&self) -> usize {
+    pub(crate) async fn reconcile(&self) -> usize {
         reconcile::pass(&self.cashier).await.unwrap()
     }
 
+    /// Looks once at what is due, even if the service is down.
+    pub(crate) async fn try_reconcile(&self) {
+        let _ = reconcile::pass(&self.cashier).await;
+    }
+
     /// Ends, and gives the files free.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let Self { shutdown, .. } = self;
         shutdown.request();
         shutdown.finish(Duration::from_secs(10)).await.unwrap();
     }
 }
 
-pub fn pounds(minor_units: i64) -> Money {
+pub(crate) fn pounds(minor_units: i64) -> Money {
     Money { currency_code: "GBP".to_owned(), minor_units }
 }
 
 /// Asserts the code and the reason of a failure.
-pub fn assert_failed<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, why: &str) -> Status {
+pub(crate) fn assert_failed<T: std::fmt::Debug>(
+    answer: Result<T, Status>,
+    code: Code,
+    why: &str,
+) -> Status {
     let status = answer.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_deref()), (code, Some(why)), "{status:?}");
     status
 }
 
-pub fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, why: &str) -> Status {
+pub(crate) fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, why: &str) -> Status {
     assert_failed(answer, Code::FailedPrecondition, why)
 }
 
-pub fn assert_declined<T: std::fmt::Debug>(answer: Result<T, Status>, decline_code: &str) {
+pub(crate) fn assert_declined<T: std::fmt::Debug>(answer: Result<T, Status>, decline_code: &str) {
     let status = assert_refused(answer, "PAYMENT_DECLINED");
     assert_eq!(metadata(&status, "decline_code").as_deref(), Some(decline_code));
 }
 
-pub fn assert_unknown<T: std::fmt::Debug>(answer: Result<T, Status>) {
+pub(crate) fn assert_unknown<T: std::fmt::Debug>(answer: Result<T, Status>) {
     let status = assert_failed(answer, Code::Unavailable, "PAYMENT_OUTCOME_UNKNOWN");
     assert_eq!(retry_after(&status), Some(Duration::from_secs(1)));
 }

@@ -106,11 +106,8 @@ async fn a_void_after_a_capture_whose_answer_was_lost_finds_the_money_taken() {
 async fn an_authorization_that_is_under_way_when_the_void_comes_is_let_go() {
     let world = World::new();
     let sandbox = world.sandbox(&Faults::default());
-    let slow = Arc::new(Slow {
-        sandbox: sandbox.clone(),
-        reached: Notify::new(),
-        go_on: Notify::new(),
-    });
+    let slow =
+        Arc::new(Slow { sandbox: sandbox.clone(), reached: Notify::new(), go_on: Notify::new() });
     let service = world.start_over(&Faults::default(), sandbox, slow.clone()).await;
     let id = world.new_id();
 

@@ -66,7 +66,7 @@ async fn stop(
     signals: &mut Signals,
 ) -> anyhow::Result<ExitCode> {
     shutdown.request();
-    let grace = Duration::from_secs(config.grace_seconds) + shutdown.leave();
+    let grace = Duration::from_secs(config.grace_seconds);
     tokio::select! {
         finished = shutdown.finish(grace) => finished.map(|()| ExitCode::SUCCESS),
         name = signals.next() => anyhow::bail!("{name} came again: stopped at once"),

@@ -85,17 +85,19 @@ fn held(tx: &Connection) -> Result<Check, Error> {
     let violations = violations(
         tx,
         "
-        WITH held (sku, units) AS (
-             SELECT line.sku, sum(line.quantity)
+        WITH units (sku, reserved, held) AS (
+             SELECT sku, reserved, 0
+               FROM stock
+              UNION ALL
+             SELECT line.sku, 0, line.quantity
                FROM reservations INDEXED BY reservations_due
                JOIN reservation_lines AS line USING (reservation_id)
               WHERE state = 'held'
-              GROUP BY line.sku
              )
-        SELECT sku, format('%d reserved, %d held', coalesce(reserved, 0), coalesce(units, 0))
-          FROM stock
-          FULL JOIN held USING (sku)
-         WHERE coalesce(reserved, 0) <> coalesce(units, 0)
+        SELECT sku, format('%d reserved, %d held', sum(reserved), sum(held))
+          FROM units
+         GROUP BY sku
+        HAVING sum(reserved) <> sum(held)
          LIMIT ?1
         ",
         params![MOST_VIOLATIONS],

@@ -180,7 +180,7 @@ fn update(
     stock::add(tx, &import.sku, delta, Movement::Import, None, now)
 }
 
-/// Reads the columns sku, title, currency, price_minor and update_time.
+/// Reads the first five columns, which every query here names in this order.
 fn product(row: &Row<'_>) -> Result<Product, Error> {
     let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
     let title = text(1)?.parse().map_err(|_| Error::Inconsistent("a title"))?;

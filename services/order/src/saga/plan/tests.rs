@@ -107,12 +107,8 @@ proptest! {
 fn a_late_release_sends_the_saga_forward() {
     let why = Cancellation::from(Reason::CancelledByCustomer);
 
-    let next = after(
-        Kind::Checkout,
-        Some(&why),
-        Step::Release,
-        Answer::Refused(Refusal::Committed),
-    );
+    let next =
+        after(Kind::Checkout, Some(&why), Step::Release, Answer::Refused(Refusal::Committed));
 
     assert_eq!(next, Ok(Next::Do(Step::Capture)));
 }

@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 use trellis_api::id::UserId;
 use trellis_events::outbox;
-use trellis_storage::idempotency::{self, Claim, Fingerprint};
 use trellis_storage::Error;
+use trellis_storage::idempotency::{self, Claim, Fingerprint};
 
 use super::rows::bad;
 use super::{carts, orders, sagas};

@@ -8,7 +8,7 @@ use trellis_storage::{Error, micros};
 use uuid::Uuid;
 
 use super::rows::{self, ORDER};
-use crate::domain::Order;
+use crate::domain::{Order, Reason};
 use crate::store::Place;
 
 /// Finds an order of this customer; someone else's is none.
@@ -108,7 +108,7 @@ pub(super) fn insert(tx: &Connection, order: &Order) -> Result<bool, Error> {
             order.total.currency().as_str(),
             order.total.minor_units(),
             rows::state(order.state),
-            order.state.reason().map(|reason| reason.as_str()),
+            order.state.reason().map(Reason::as_str),
             micros(order.create_time),
             micros(order.update_time),
         ])?;
@@ -129,7 +129,7 @@ pub(super) fn update_state(tx: &Connection, order: &Order) -> Result<(), Error> 
         .execute(params![
             order.order_id.to_string(),
             rows::state(order.state),
-            order.state.reason().map(|reason| reason.as_str()),
+            order.state.reason().map(Reason::as_str),
             micros(order.update_time),
         ])?;
     if updated == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(updated).into()) }

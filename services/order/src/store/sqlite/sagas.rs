@@ -10,7 +10,8 @@ use trellis_api::id::OrderId;
 use trellis_storage::{Error, micros};
 
 use super::rows::{self, ORDER, SAGA};
-use crate::saga::{Entry, Hold, Lease, Saga, VERSION};
+use crate::domain::PaymentToken;
+use crate::saga::{Entry, Hold, Lease, Saga, Step, VERSION};
 use crate::store::{Postponement, TurnBack};
 
 /// Adds a saga, unless the order has one of this kind.
@@ -30,7 +31,7 @@ pub(super) fn insert(tx: &Connection, saga: &Saga, lease: Option<Lease>) -> Resu
             saga.order.order_id.to_string(),
             saga.kind.as_str(),
             VERSION,
-            saga.payment_token.as_ref().map(|token| token.expose()),
+            saga.payment_token.as_ref().map(PaymentToken::expose),
             saga.from_cart,
             micros(saga.create_time),
             lease.map(|lease| lease.owner.to_string()),
@@ -41,6 +42,7 @@ pub(super) fn insert(tx: &Connection, saga: &Saga, lease: Option<Lease>) -> Resu
     Ok(inserted == 1)
 }
 
+/// The saga need not wait for its time: what it waited for may not be wanted any more.
 pub(super) fn request_cancel(
     tx: &Connection,
     order_id: OrderId,
@@ -49,7 +51,8 @@ pub(super) fn request_cancel(
     tx.prepare_cached(
         "
         UPDATE sagas
-           SET cancel_requested = 1, update_time = ?2
+           SET cancel_requested = 1, next_attempt_time = min(next_attempt_time, ?2),
+               update_time = ?2
          WHERE order_id = ?1
            AND kind = 'checkout'
            AND cancel_requested = 0
@@ -92,7 +95,7 @@ pub(super) fn claim_due(
     tx: &Connection,
     lease: Lease,
     now: OffsetDateTime,
-    limit: usize,
+    limit: u32,
 ) -> Result<Vec<Saga>, Error> {
     let mut statement = tx.prepare_cached(
         "
@@ -223,7 +226,7 @@ pub(super) fn postpone(
             hold.kind.as_str(),
             hold.fence,
             postponement.next_attempt_time.map(micros),
-            postponement.step.map(|step| step.as_str()),
+            postponement.step.map(Step::as_str),
             postponement.attempts,
             postponement.failures,
             postponement.error,

@@ -11,10 +11,13 @@ use serde::de::DeserializeOwned;
 use crate::domain::{Code, Reference};
 use crate::processor::{Authorization, Error};
 
-/// A definite answer.
+/// What an answer says.
 pub(super) enum Answer<T> {
     Done(T),
     Refused(Problem),
+    /// The first call with this key failed inside the processor, which repeats
+    /// that for as long as it knows the key. Only a look can tell what it did.
+    Spent,
 }
 
 /// A payment on the processor's side.
@@ -61,7 +64,11 @@ struct Refused {
 }
 
 /// Reads a whole response.
-pub(super) fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<Answer<T>, Error> {
+pub(super) fn read<T: DeserializeOwned>(
+    status: StatusCode,
+    replayed: bool,
+    body: &[u8],
+) -> Result<Answer<T>, Error> {
     if status.is_success() {
         let done = serde_json::from_slice(body).map_err(Error::unknown)?;
         return Ok(Answer::Done(done));
@@ -83,6 +90,7 @@ pub(super) fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Resu
             Ok(Refused { error }) => Ok(Answer::Refused(error)),
             Err(_) => Err(unknown()),
         },
+        status if status.is_server_error() && replayed => Ok(Answer::Spent),
         _ => Err(unknown()),
     }
 }
@@ -135,9 +143,10 @@ mod tests {
 
     fn authorization(status: u16, body: &str) -> Result<Authorization, Error> {
         let status = StatusCode::from_u16(status).unwrap();
-        match read::<Intent>(status, body.as_bytes())? {
+        match read::<Intent>(status, false, body.as_bytes())? {
             Answer::Done(intent) => intent.authorization(),
             Answer::Refused(problem) => Ok(Authorization::Declined(problem.code())),
+            Answer::Spent => panic!("nothing was replayed"),
         }
     }
 
@@ -161,7 +170,11 @@ mod tests {
     #[test]
     fn a_refusal_is_named_by_what_says_most() {
         for (status, body, code) in [
-            (402, r#"{"error": {"code": "card_declined", "decline_code": "lost_card"}}"#, "lost_card"),
+            (
+                402,
+                r#"{"error": {"code": "card_declined", "decline_code": "lost_card"}}"#,
+                "lost_card",
+            ),
             (402, r#"{"error": {"code": "expired_card", "type": "card_error"}}"#, "expired_card"),
             (400, r#"{"error": {"type": "invalid_request_error"}}"#, "invalid_request_error"),
             (200, r#"{"id": "pi_1", "status": "requires_action"}"#, "authentication_required"),

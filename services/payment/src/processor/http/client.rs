@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::response::Parts;
+use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
@@ -23,6 +24,8 @@ use crate::processor::Error;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Shorter than servers keep a connection that nobody uses.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Marks an answer that was given before, to the same key.
+const REPLAYED: &str = "idempotent-replayed";
 /// An answer is a few KiB.
 const RESPONSE_LIMIT: usize = 256 * 1024;
 
@@ -87,23 +90,24 @@ impl Client {
         body: Bytes,
     ) -> Result<Answer<T>, Error> {
         let request = request.body(Full::new(body)).map_err(Error::unknown)?;
-        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(request))
+        let (head, body) = tokio::time::timeout(self.timeout, self.exchange(request))
             .await
             .map_err(|_| Error::unknown(format_args!("no answer within {:?}", self.timeout)))??;
-        read(status, &body)
+        let replayed = head.headers.get(REPLAYED).is_some_and(|value| value == "true");
+        read(head.status, replayed, &body)
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
-        let response = self.pool.request(request).await.map_err(|error| lost(error.into()))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), RESPONSE_LIMIT).collect().await;
-        let body = body.map_err(|error| lost(anyhow::Error::from_boxed(error)))?;
-        Ok((status, body.to_bytes()))
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(Parts, Bytes), Error> {
+        let response = self.pool.request(request).await.map_err(|error| lost(&error.into()))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, RESPONSE_LIMIT).collect().await;
+        let body = body.map_err(|error| lost(&anyhow::Error::from_boxed(error)))?;
+        Ok((head, body.to_bytes()))
     }
 }
 
 /// Says why with all of its causes: the outermost is only `client error`.
-fn lost(error: anyhow::Error) -> Error {
+fn lost(error: &anyhow::Error) -> Error {
     Error::unknown(format_args!("{error:#}"))
 }
 

@@ -35,13 +35,11 @@ const COLUMNS: &str = "payment_id, authorize_key, token, currency, minor_units, 
 
 impl Account {
     pub(super) fn authorization(&self) -> Authorization {
-        match &self.decline_code {
-            Some(code) => Authorization::Declined(Code::new(code)),
-            None => {
-                let reference = format!("{}.{}", self.payment, self.key);
-                Authorization::Authorized(Reference::new(reference))
-            }
+        if let Some(code) = &self.decline_code {
+            return Authorization::Declined(Code::new(code));
         }
+        let reference = format!("{}.{}", self.payment, self.key);
+        Authorization::Authorized(Reference::new(reference))
     }
 
     /// Why this will never be captured.

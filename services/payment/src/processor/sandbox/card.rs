@@ -21,7 +21,10 @@ const SLOW: Duration = Duration::from_secs(3);
 
 pub(super) fn decline_code(token: &str) -> Option<&'static str> {
     match token {
-        "tok_ok" | "tok_slow" | "tok_unknown_once" | "tok_capture_fails"
+        "tok_ok"
+        | "tok_slow"
+        | "tok_unknown_once"
+        | "tok_capture_fails"
         | "tok_capture_unknown_once" => None,
         "tok_declined" | "tok_unknown_once_declined" => Some("card_declined"),
         "tok_insufficient_funds" => Some("insufficient_funds"),

@@ -75,7 +75,9 @@ fn read_state(row: &Row<'_>) -> rusqlite::Result<State> {
     let token = row.get::<_, Option<String>>(4)?.map(|text| text.parse::<PaymentToken>());
     let token = token.transpose().map_err(|error| damaged(4, error))?;
     let reference = row.get::<_, Option<String>>(5)?.map(Reference::new);
-    let code = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.map(|text| Code::new(&text)));
+    let code = |column| {
+        Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.map(|text| Code::new(&text)))
+    };
     match (name.as_str(), token, reference) {
         ("authorizing", Some(token), _) => Ok(State::Authorizing { token }),
         ("authorized", _, Some(reference)) => {

@@ -1,0 +1,48 @@
+# What CI runs, by the same names. `just` alone lists them.
+
+# Rustdoc warnings are errors in `just doc`.
+export RUSTDOCFLAGS := "-D warnings"
+
+_list:
+    @just --list --unsorted
+
+# Everything that is quick; the tests and the end-to-end run are apart.
+check: fmt proto deny clippy doc
+
+# Says what `cargo fmt --all` would change.
+fmt:
+    cargo fmt --all --check
+
+# The protos: style, comments, format.
+proto:
+    buf lint proto
+    buf format proto --diff --exit-code
+
+# Licences, banned crates, sources. Needs no network once the crates are fetched.
+deny:
+    cargo deny --offline check bans licenses sources
+
+# Every lint, over every target.
+clippy:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The documentation, private items too: this is where developers read it.
+doc:
+    cargo doc --workspace --no-deps --document-private-items
+
+# Every test.
+test:
+    cargo test --workspace
+
+# Real orders and an audit, as one process and as a fleet, then the README's session.
+e2e:
+    scripts/replay-check.sh
+    scripts/readme-session.sh
+
+# Measures, and prints the table of BENCHMARKS.md. Takes about six minutes.
+bench:
+    scripts/bench.sh
+
+# The whole shop in one process, in ./trellis-data.
+run *arguments:
+    cargo run --release -- {{arguments}}

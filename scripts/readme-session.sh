@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Runs the sessions that the README tells people to paste, line by line and in
+# order, against a fresh shop: the README cannot promise what does not work.
+#
+# A session is every block of the README that begins with ```bash session
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/processes.sh
+
+session=$work/session.sh
+seen=$work/session.out
+
+# The README names the default port, where something else may answer here.
+extract() {
+  cat <<'BASH'
+set -euo pipefail
+# An answer that says no ends the session, as grpcurl does by itself.
+curl() { command curl --fail-with-body --max-time 30 "$@"; }
+grpcurl() { command grpcurl -max-time 30 "$@"; }
+PS4='$ '
+set -x
+BASH
+  awk '/^```bash session$/ { on = 1; next } /^```$/ { on = 0 } on' README.md |
+    sed "s/127\.0\.0\.1:8080/${address[shop]}/g"
+}
+
+build
+start shop
+extract >"$session"
+[ "$(grep -c -E 'grpcurl|curl' "$session")" -ge 12 ] || fail 'the README has lost its sessions'
+say 'the sessions of the README'
+timeout 120 bash "$session" 2>&1 | tee "$seen"
+
+# Both sessions bought something, and watched it until it was final.
+for sign in STATE_CONFIRMED sessionToken nextPageToken user_ order_; do
+  grep -q "$sign" "$seen" || fail "the sessions did not show $sign"
+done
+[ "$(grep -c STATE_CONFIRMED "$seen")" -ge 4 ] || fail 'an order was not confirmed'
+stop shop
+say 'the sessions of the README work'

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Replays real orders against the shop and audits its records: once with every
+# service in one process, once as a fleet of six processes.
+#
+#   scripts/replay-check.sh [one|fleet]
+#
+#   RETAIL_CSV  the "Online Retail" data set as .csv or .csv.xz; without it a
+#               small file of the same form is made
+#   LIMIT       how many invoices are replayed [default: 1500]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/processes.sh
+
+limit=${LIMIT:-1500}
+csv=$work/retail.csv
+
+data() {
+  local shared=(../shared/data/*.csv.xz)
+  local from=${RETAIL_CSV:-${shared[0]}}
+  if [ ! -e "$from" ]; then
+    say 'no data set here: a small one is made'
+    made_up >"$csv"
+    return
+  fi
+  say "data: $(basename "$from")"
+  case $from in
+    *.xz) xz -dc "$from" >"$csv" ;;
+    *) cp "$from" "$csv" ;;
+  esac
+}
+
+# 600 invoices of 60 customers over 50 products, every twentieth taken back.
+made_up() {
+  awk 'BEGIN {
+    srand(7)
+    print "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+    for (i = 0; i < 600; i++) {
+      customer = 12000 + int(rand() * 60)
+      day = sprintf("2010-12-%02d %02d:%02d:00", 1 + i / 25, 8 + i % 10, i % 60)
+      for (line = int(rand() * 5); 0 <= line; line--) {
+        product = (i + 7 * line) % 50
+        quantity = 1 + int(rand() * 12)
+        rest = sprintf("%s,%d.%02d,%d.0,United Kingdom", day, 1 + product / 5, product, customer)
+        row = sprintf("%d,MADE UP PRODUCT %d,", 20000 + product, product)
+        printf "%d,%s%d,%s\n", 500000 + i, row, quantity, rest
+        if (i % 20 == 0) printf "C%d,%s-%d,%s\n", 600000 + i, row, quantity, rest
+      }
+    }
+  }'
+}
+
+# Fills the shop at an address and buys in it.
+trade() {
+  timeout 300 "$binary" import "$csv" --endpoint "http://$1"
+  timeout 900 "$binary" replay "$csv" --limit "$limit" --concurrency 32 --endpoint "http://$1"
+}
+
+audit() {
+  timeout 300 "$binary" audit
+}
+
+one_process() {
+  say "one process, $limit invoices"
+  start shop
+  trade "${address[shop]}"
+  stop shop
+  audit
+}
+
+fleet() {
+  local role
+  say "a fleet of six processes, $limit invoices"
+  export TRELLIS_ADMIN_TOKEN
+  TRELLIS_ADMIN_TOKEN=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+  # Each is started after those that it calls, and stopped before them.
+  for role in inventory payment recommendation order user gateway; do
+    start "$role" "$role"
+    [ "$role" = gateway ] || export "TRELLIS_PEERS_${role^^}=http://${address[$role]}"
+  done
+  trade "${address[gateway]}"
+  for role in gateway user order recommendation payment inventory; do
+    stop "$role"
+  done
+  audit
+}
+
+build
+data
+case ${1:-both} in
+  one) one_process ;;
+  fleet) fleet ;;
+  both)
+    one_process
+    rm -rf "$TRELLIS_DATA_DIR"
+    fleet
+    ;;
+  *) fail "what is $1? one, fleet, or nothing for both" ;;
+esac
+say 'the records agree'

@@ -1,0 +1,84 @@
+//! Waits for an order to get somewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, interval_at, sleep_until};
+use trellis_api::id::{OrderId, UserId};
+use trellis_chassis::deadline;
+
+use crate::domain::{Order, State};
+use crate::error::Error;
+use crate::progress::{Update, Watching};
+
+use super::Parts;
+
+/// How often the store is looked into, in case another process works on the order.
+pub(super) const POLL: Duration = Duration::from_millis(500);
+
+/// How long a caller waits at the most.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// What is left of the caller's time for the answer's way back.
+const WAY_BACK: Duration = Duration::from_millis(100);
+/// How long callers wait on once the process is to stop; then the answer is that
+/// the order goes on without them.
+const PATIENCE_AT_STOP: Duration = Duration::from_secs(10);
+
+/// When the caller of this call must have an answer.
+pub(super) fn until() -> Instant {
+    let left = deadline::remaining().map(|left| left.saturating_sub(WAY_BACK));
+    Instant::now() + left.map_or(PATIENCE, |left| left.min(PATIENCE))
+}
+
+impl Parts {
+    /// One of the customer's own orders.
+    pub(super) async fn order(&self, user_id: UserId, order_id: OrderId) -> Result<Order, Error> {
+        self.store.order(user_id, order_id).await?.ok_or(Error::OrderNotFound)
+    }
+
+    /// Waits until the order is in a state that is `enough`, or until the time is
+    /// over, and says how the order was then.
+    ///
+    /// `known` is the order after `watching` began.
+    pub(super) async fn wait(
+        &self,
+        watching: &mut Watching,
+        known: Order,
+        mut until: Instant,
+        enough: fn(State) -> bool,
+    ) -> Update {
+        let user_id = known.user_id;
+        let mut latest = Update { order: Arc::new(known), answer: None };
+        let mut poll = interval_at(Instant::now() + POLL, POLL);
+        let mut stopping = false;
+        while !enough(latest.order.state) {
+            tokio::select! {
+                update = watching.next() => latest = update,
+                _ = poll.tick() => {
+                    if let Some(order) = self.look(user_id, watching.order_id()).await {
+                        latest = Update { order: Arc::new(order), answer: None };
+                    }
+                }
+                () = self.shutdown.requested(), if !stopping => {
+                    stopping = true;
+                    until = until.min(Instant::now() + PATIENCE_AT_STOP);
+                }
+                () = sleep_until(until) => break,
+            }
+        }
+        latest
+    }
+
+    /// The order in the store. A failing store is no reason to fail someone who
+    /// only waits.
+    pub(super) async fn look(&self, user_id: UserId, order_id: OrderId) -> Option<Order> {
+        match self.store.order(user_id, order_id).await {
+            Ok(order) => order,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(%order_id, error, "an order that is waited for cannot be read");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The order service through its client, on SQLite, with participants that keep
+//! the promises of their contracts and fail on demand.
+
+mod cancel;
+mod cart;
+mod checkout;
+mod crash;
+mod events;
+mod inventory;
+mod orders;
+mod payment;
+mod shop;
+mod store;
+mod trouble;
+mod world;

@@ -1,0 +1,109 @@
+//! Settings that are wrong, and secrets that stay secret.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use trellis_chassis::SystemClock;
+use trellis_payment::{Intent, ProcessorKind, Settings, processor, store};
+use trellis_storage::Options;
+
+use crate::kit::World;
+
+fn http(url: &str, key: &str) -> Settings {
+    Settings {
+        processor: ProcessorKind::Http,
+        processor_url: url.to_owned(),
+        processor_key: key.into(),
+        ..Settings::default()
+    }
+}
+
+fn refusal(settings: &Settings) -> String {
+    let clock = Arc::new(SystemClock);
+    let opened = processor::open(settings, Path::new("unused"), &Options::default(), clock);
+    format!("{:#}", opened.err().expect("the settings are refused"))
+}
+
+#[test]
+fn a_wrong_setting_is_refused_by_its_name() {
+    for (settings, name) in [
+        (http("", "sk_1"), "processor_url"),
+        (http("api.stripe.com", "sk_1"), "processor_url"),
+        (http("ftp://api.stripe.com", "sk_1"), "processor_url"),
+        (http("https://api.stripe.com", ""), "processor_key"),
+        (http("https://api.stripe.com", "sk\n1"), "processor_key"),
+        (
+            Settings { processor_timeout_seconds: 0, ..http("https://api.stripe.com", "sk_1") },
+            "processor_timeout_seconds",
+        ),
+    ] {
+        let refusal = refusal(&settings);
+        assert!(refusal.contains(name), "{refusal}");
+    }
+}
+
+#[test]
+fn a_processor_is_reached_over_tls() {
+    let clock = Arc::new(SystemClock);
+    let settings = http("https://api.stripe.com", "sk_1");
+
+    processor::open(&settings, Path::new("unused"), &Options::default(), clock).unwrap();
+}
+
+#[test]
+fn a_database_that_is_not_sqlite_is_refused() {
+    for database in ["", "sqlite:", "postgres://localhost/payment", "payment.sqlite"] {
+        let refused = store::open(database, &Options::default()).err().unwrap();
+        assert!(refused.to_string().contains("sqlite:PATH"), "{refused}");
+    }
+}
+
+#[test]
+fn the_processors_key_is_never_shown() {
+    let settings = http("https://api.stripe.com", "sk_visible");
+
+    assert!(!format!("{settings:?}").contains("sk_visible"));
+    assert!(!serde_json::to_string(&settings).unwrap().contains("sk_visible"));
+}
+
+#[test]
+fn an_unknown_setting_is_refused() {
+    let known = r#"{"processor": "http", "processor_key": "sk_1"}"#;
+    serde_json::from_str::<Settings>(known).unwrap();
+    serde_json::from_str::<Settings>(r#"{"procesor": "http"}"#).unwrap_err();
+}
+
+#[tokio::test]
+async fn a_token_is_forgotten_once_it_is_used_and_never_printed() {
+    let world = World::new();
+    let service = world.start().await;
+    for token in ["tok_ok", "tok_declined", "tok_unknown_once"] {
+        let _ = service.authorize(world.new_id(), token).await;
+    }
+    let intent = Intent {
+        payment: world.new_id(),
+        amount: trellis_api::Money::new("GBP".parse().unwrap(), 1),
+        token: "tok_unknown_once".parse().unwrap(),
+    };
+    assert!(!format!("{intent:?}").contains("tok_"));
+    for payment in service.store.page(None, 10).await.unwrap() {
+        assert!(!format!("{payment:?}").contains("tok_"));
+    }
+    service.stop().await;
+
+    let path = world.directory.path().join("payment.sqlite");
+    let database = rusqlite::Connection::open(path).unwrap();
+    let mut statement =
+        database.prepare("SELECT state, token FROM payments ORDER BY state").unwrap();
+    let kept: Vec<(String, Option<String>)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let expected = [
+        ("authorized".to_owned(), None),
+        ("authorizing".to_owned(), Some("tok_unknown_once".to_owned())),
+        ("declined".to_owned(), None),
+    ];
+    assert_eq!(kept, expected);
+}

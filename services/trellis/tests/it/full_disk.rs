@@ -1,0 +1,62 @@
+//! A disk without room: a clear error, and nothing that was acknowledged is lost.
+
+use std::process::Command;
+
+use tonic::Code;
+use trellis_api::shop::v1 as pb;
+use trellis_api::shop::v1::order::State;
+
+use crate::kit::{Customer, Shop, Topology};
+
+/// More than an empty shop needs, in blocks of 512 bytes, and soon used up.
+const FILE_LIMIT: &str = "6000";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_on_a_full_disk_says_so_and_loses_nothing() {
+    let mut shop = Shop::start_with(Topology::OneProcess, limit_file_size);
+    let customer = shop.customer().await;
+    let request = pb::ListProductsRequest { page_size: 100, ..Default::default() };
+    let products = shop.client().list_products(request).await.unwrap().into_inner().products;
+    let skus: Vec<String> = products.into_iter().map(|product| product.sku).collect();
+
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        match customer.checkout(large_purchase(&customer, &skus)).await {
+            Ok(order) => acknowledged.push(order),
+            Err(status) if status.code() == Code::FailedPrecondition => {
+                panic!("the disk must be full before the shelf is empty: {status:?}")
+            }
+            Err(status) => break status,
+        }
+        assert!(acknowledged.len() < 10_000, "the disk never filled up");
+    };
+
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(!acknowledged.is_empty());
+    let page = shop.client().get_product(pb::GetProductRequest { sku: skus[0].clone() }).await;
+    assert!(page.is_ok(), "what needs no room still works: {page:?}");
+    shop.processes[0].kill();
+    shop.processes[0].restart_with(without_limit);
+    for order in acknowledged {
+        let found = customer.order(&order.order_id).await.unwrap();
+        if order.state() == State::Confirmed {
+            assert_eq!(found, order);
+        }
+    }
+}
+
+/// As many lines as there are products, so that each order takes room.
+fn large_purchase(customer: &Customer, skus: &[String]) -> pb::CheckoutRequest {
+    let line = |sku: &String| pb::CheckoutItem { sku: sku.clone(), quantity: 1 };
+    pb::CheckoutRequest { items: skus.iter().map(line).collect(), ..customer.purchase("", 1) }
+}
+
+/// Lets the kernel refuse writes past a file size, which databases meet as a
+/// full disk. The signal is ignored so that the write fails instead.
+fn limit_file_size(command: &mut Command) {
+    crate::kit::wrap(command, &format!("trap '' XFSZ; ulimit -f {FILE_LIMIT}; exec \"$@\""));
+}
+
+fn without_limit(command: &mut Command) {
+    crate::kit::wrap(command, "shift 5; exec \"$@\"");
+}

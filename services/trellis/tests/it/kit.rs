@@ -1,0 +1,131 @@
+//! Starts shops for tests: real processes on free ports, each on a folder of its own.
+
+mod caller;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+pub(crate) use caller::{Customer, as_admin, request_id};
+pub(crate) use process::Process;
+
+/// How the services are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topology {
+    OneProcess,
+    Fleet,
+}
+
+/// A running shop. It ends with the test, whatever happens.
+pub(crate) struct Shop {
+    pub(crate) processes: Vec<Process>,
+    folder: TempDir,
+}
+
+const ADMIN_TOKEN: &str = "test-admin-token";
+
+impl Shop {
+    /// Starts a shop with the sample catalogue.
+    pub(crate) fn start(topology: Topology) -> Self {
+        Self::start_with(topology, |_| {})
+    }
+
+    /// Starts a shop; `set` can set more.
+    pub(crate) fn start_with(topology: Topology, set: impl Fn(&mut Command)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut processes: Vec<Process> = Vec::new();
+        let groups: &[&[&str]] = match topology {
+            Topology::OneProcess => &[&[]],
+            // Each after all that it calls.
+            Topology::Fleet => &[
+                &["inventory"],
+                &["payment"],
+                &["recommendation"],
+                &["order"],
+                &["user"],
+                &["gateway"],
+            ],
+        };
+        for roles in groups {
+            let mut command = Process::command(roles, folder.path());
+            command.env("TRELLIS_ADMIN_TOKEN", ADMIN_TOKEN);
+            for peer in &processes {
+                for role in &peer.roles {
+                    let variable = format!("TRELLIS_PEERS_{}", role.to_uppercase());
+                    command.env(variable, format!("http://{}", peer.address));
+                }
+            }
+            set(&mut command);
+            processes.push(Process::start(command, roles, folder.path()));
+        }
+        Self { processes, folder }
+    }
+
+    /// The process that answers customers.
+    pub(crate) fn gateway(&self) -> &Process {
+        self.processes.last().unwrap()
+    }
+
+    /// Where customers call.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.gateway().address)
+    }
+
+    /// Where the records are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a `trellis` command against this shop, to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        trellis(self.folder.path(), arguments).output().unwrap()
+    }
+
+    /// Stops every process in good order, those that call first.
+    pub(crate) fn stop(&mut self) {
+        for process in self.processes.iter_mut().rev() {
+            let status = process.stop();
+            assert!(status.success(), "{:?} ended with {status}: {}", process.roles, process.log());
+        }
+    }
+
+    /// Reads every database, and fails on any violation. The shop must be stopped.
+    pub(crate) fn assert_audit_is_clean(&self) {
+        let audit = self.run(&["audit"]);
+        let report = String::from_utf8_lossy(&audit.stdout);
+        let errors = String::from_utf8_lossy(&audit.stderr);
+        assert!(audit.status.success(), "{report}\n{errors}");
+    }
+}
+
+/// A `trellis` command on a data directory.
+pub(crate) fn trellis(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trellis"));
+    command
+        .current_dir(folder)
+        .env("TRELLIS_DATA_DIR", data(folder))
+        .env("TRELLIS_ADMIN_TOKEN", ADMIN_TOKEN)
+        .args(arguments);
+    command
+}
+
+/// Runs `command` through a shell script that ends in `exec "$@"`.
+pub(crate) fn wrap(command: &mut Command, script: &str) {
+    let mut wrapped = Command::new("sh");
+    wrapped.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            wrapped.env(name, value);
+        }
+    }
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    *command = wrapped;
+}
+
+fn data(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
