@@ -112,7 +112,7 @@ impl Services<'_> {
         let store = trellis_payment::store::open(&self.database(Role::Payment)?, &self.world.storage)?;
         let sandbox = self.config.data_dir.join("payment-sandbox.db");
         let processor =
-            trellis_payment::processor(settings, &sandbox, &self.world.storage, self.clock())?;
+            trellis_payment::processor::open(settings, &sandbox, &self.world.storage, self.clock())?;
         let needs = trellis_payment::Needs { store, processor, clock: self.clock() };
         let routes = trellis_payment::start(settings, needs, shutdown).await?;
         self.local.insert(Role::Payment, routes);

@@ -8,6 +8,7 @@ use futures::TryStreamExt as _;
 use tempfile::TempDir;
 use time::macros::datetime;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use trellis_api::event::v1::consumer_service_client::ConsumerServiceClient;
@@ -26,7 +27,7 @@ use trellis_order::{Needs, Settings};
 use trellis_storage::{Faults, Options};
 use uuid::Uuid;
 
-use super::world::{Product, World};
+use super::world::{Call, Product, World};
 
 /// What a restart leaves in place: the disk, the clock, the world outside.
 #[derive(Clone)]
@@ -128,6 +129,18 @@ impl Shop {
 
     pub(crate) fn advance(&self, by: Duration) {
         self.ground.clock.advance(by);
+    }
+
+    /// Moves the clock on, step by step, until a call of this kind comes.
+    pub(crate) async fn advance_until_called(&self, call: Call, step: Duration) {
+        let next = self.world().calls(call) + 1;
+        loop {
+            self.advance(step);
+            let called = self.world().called(call, next);
+            if timeout(Duration::from_millis(100), called).await.is_ok() {
+                return;
+            }
+        }
     }
 
     /// Stops, and gives the file free.

@@ -1,6 +1,7 @@
 //! Ctrl-C, which people press when they have seen enough.
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -12,19 +13,21 @@ pub(crate) async fn finish(
     tasks: &mut JoinSet<anyhow::Result<()>>,
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut interrupted = false;
     loop {
         tokio::select! {
             ended = tasks.join_next() => match ended {
                 Some(ended) => ended.context("a task failed")??,
-                None => return Ok(stop.is_cancelled()),
+                None => return Ok(interrupted),
             },
-            pressed = tokio::signal::ctrl_c() => {
-                pressed.context("cannot listen for Ctrl-C")?;
-                if stop.is_cancelled() {
+            _ = interrupt.recv() => {
+                if interrupted {
                     tasks.shutdown().await;
                     return Ok(true);
                 }
                 tracing::warn!("finishing what is in flight; Ctrl-C again leaves it");
+                interrupted = true;
                 stop.cancel();
             }
         }

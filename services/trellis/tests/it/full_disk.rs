@@ -6,7 +6,7 @@ use tonic::Code;
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::order::State;
 
-use crate::kit::{Customer, Shop, Topology};
+use crate::kit::{Customer, Shop, Topology, wrap};
 
 /// More than an empty shop needs, in blocks of 512 bytes, and soon used up.
 const FILE_LIMIT: &str = "6000";
@@ -36,7 +36,7 @@ async fn a_shop_on_a_full_disk_says_so_and_loses_nothing() {
     let page = shop.client().get_product(pb::GetProductRequest { sku: skus[0].clone() }).await;
     assert!(page.is_ok(), "what needs no room still works: {page:?}");
     shop.processes[0].kill();
-    shop.processes[0].restart_with(without_limit);
+    shop.processes[0].restart_with(|command| _ = command.env("FILE_LIMIT", "unlimited"));
     for order in acknowledged {
         let found = customer.order(&order.order_id).await.unwrap();
         if order.state() == State::Confirmed {
@@ -54,9 +54,6 @@ fn large_purchase(customer: &Customer, skus: &[String]) -> pb::CheckoutRequest {
 /// Lets the kernel refuse writes past a file size, which databases meet as a
 /// full disk. The signal is ignored so that the write fails instead.
 fn limit_file_size(command: &mut Command) {
-    crate::kit::wrap(command, &format!("trap '' XFSZ; ulimit -f {FILE_LIMIT}; exec \"$@\""));
-}
-
-fn without_limit(command: &mut Command) {
-    crate::kit::wrap(command, "shift 5; exec \"$@\"");
+    wrap(command, "trap '' XFSZ; ulimit -f \"$FILE_LIMIT\"; exec \"$@\"");
+    command.env("FILE_LIMIT", FILE_LIMIT);
 }
