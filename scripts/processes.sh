@@ -2,15 +2,21 @@
 #
 # Sourced by the other scripts. Needs bash 5 and GNU coreutils.
 #
+#   BINARY  the `trellis` to run [default: the release binary, which is built]
+#
 # shellcheck shell=bash
+# shellcheck disable=SC2034  # `address` is for those who source this
 
 # Where everything of this run is kept; removed at the end.
 work=$(mktemp -d "${work_parent:-${TMPDIR:-/tmp}}/trellis.XXXXXX")
-binary=${CARGO_TARGET_DIR:-target}/release/trellis
+binary=${BINARY:-${CARGO_TARGET_DIR:-target}/release/trellis}
+# Whoever runs this may have settings of their own, such as a database.
+for variable in "${!TRELLIS_@}"; do
+  unset "$variable"
+done
 export TRELLIS_DATA_DIR=$work/data
 # Nothing balances over these processes, so nobody needs time to look away.
 export TRELLIS_LEAVE_SECONDS=0
-unset TRELLIS_LISTEN TRELLIS_ADMIN_LISTEN TRELLIS_INTERNAL_LISTEN TRELLIS_CONFIG TRELLIS_LOG
 
 # By the name of the process.
 declare -A pids=() address=() admin=()
@@ -26,6 +32,7 @@ fail() {
 
 # Builds the release binary, as `cargo run --release` does.
 build() {
+  [ -z "${BINARY:-}" ] || return 0
   say 'build the release binary'
   cargo build --release
 }
@@ -34,6 +41,7 @@ build() {
 start() {
   local name=$1
   shift
+  : >"$work/$name.log"
   TRELLIS_LISTEN=127.0.0.1:0 TRELLIS_ADMIN_LISTEN=127.0.0.1:0 \
     "$binary" "$@" >"$work/$name.out" 2>"$work/$name.log" &
   pids[$name]=$!
@@ -54,7 +62,6 @@ await() {
     kill -0 "${pids[$name]}" 2>/dev/null || break
     sleep 0.1
   done
-  tail -n 20 "$work/$name.log" >&2
   fail "$name is not ready after $((tries / 10)) s"
 }
 
@@ -76,18 +83,21 @@ stop() {
   }
 }
 
-# Whatever happens, nothing is left behind.
+# Whatever happens, nothing is left behind, even when nobody reads any more.
 clean_up() {
   local status=$? name
-  if [ "$status" != 0 ]; then
-    for name in "${!pids[@]}"; do
+  set +e
+  trap '' HUP INT PIPE TERM
+  for name in "${!pids[@]}"; do
+    kill -KILL "${pids[$name]}" 2>/dev/null
+    wait "${pids[$name]}" 2>/dev/null
+    if [ "$status" != 0 ]; then
       printf '\n-- the last lines of the log of %s\n' "$name" >&2
       tail -n 20 "$work/$name.log" >&2
-    done
-  fi
-  for name in "${!pids[@]}"; do
-    kill -KILL "${pids[$name]}" 2>/dev/null || true
+    fi
   done
   rm -rf "$work"
 }
 trap clean_up EXIT
+# A signal ends a script through its clean-up, also that of a closed pipe.
+trap 'exit 1' HUP INT PIPE TERM

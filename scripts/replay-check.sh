@@ -19,7 +19,7 @@ data() {
   local from=${RETAIL_CSV:-${shared[0]}}
   if [ ! -e "$from" ]; then
     say 'no data set here: a small one is made'
-    made_up >"$csv"
+    scripts/made-up-retail.sh >"$csv"
     return
   fi
   say "data: $(basename "$from")"
@@ -27,26 +27,6 @@ data() {
     *.xz) xz -dc "$from" >"$csv" ;;
     *) cp "$from" "$csv" ;;
   esac
-}
-
-# 600 invoices of 60 customers over 50 products, every twentieth taken back.
-made_up() {
-  awk 'BEGIN {
-    srand(7)
-    print "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
-    for (i = 0; i < 600; i++) {
-      customer = 12000 + int(rand() * 60)
-      day = sprintf("2010-12-%02d %02d:%02d:00", 1 + i / 25, 8 + i % 10, i % 60)
-      for (line = int(rand() * 5); 0 <= line; line--) {
-        product = (i + 7 * line) % 50
-        quantity = 1 + int(rand() * 12)
-        rest = sprintf("%s,%d.%02d,%d.0,United Kingdom", day, 1 + product / 5, product, customer)
-        row = sprintf("%d,MADE UP PRODUCT %d,", 20000 + product, product)
-        printf "%d,%s%d,%s\n", 500000 + i, row, quantity, rest
-        if (i % 20 == 0) printf "C%d,%s-%d,%s\n", 600000 + i, row, quantity, rest
-      }
-    }
-  }'
 }
 
 # Fills the shop at an address and buys in it.

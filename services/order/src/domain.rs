@@ -1,7 +1,7 @@
 //! The words of the order domain.
 //!
 //! Every value here is valid by construction: parsing happens once, in
-//! [`crate::api`]. Nothing in this module knows about SQL, RPCs or sagas.
+//! `api`. Nothing in this module knows about SQL, RPCs or sagas.
 
 mod order;
 mod payment_token;

@@ -5,31 +5,41 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use prost::Message as _;
 use trellis_api::event::v1::UserDeleted;
+use trellis_api::event::v1::consumer_service_server::ConsumerServiceServer;
 use trellis_api::id::UserId;
 use trellis_chassis::Clock;
 use trellis_events::Event;
-use trellis_events::consumer::{Failure, Handler};
+use trellis_events::consumer::{self, Consumer, Failure, Handler};
 
 use crate::store::Store;
 
-/// The kind of event that tells of it.
-pub(crate) const KIND: &str = "user.deleted";
+/// The name under which the service hears events.
+pub const CONSUMER: &str = "order";
 
-pub(crate) struct ForgetUsers {
+/// The kinds of events that it hears.
+pub const SUBSCRIPTIONS: &[&str] = &[USER_DELETED];
+
+const USER_DELETED: &str = "user.deleted";
+
+struct ForgetUsers {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 }
 
-impl ForgetUsers {
-    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
-    }
+/// The service that hears of deleted accounts.
+pub(crate) fn server(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+) -> ConsumerServiceServer<Consumer> {
+    let dead_letters = store.dead_letters();
+    let forget = ForgetUsers { store, clock: Arc::clone(&clock) };
+    consumer::server(CONSUMER, Arc::new(forget), dead_letters, clock)
 }
 
 #[async_trait]
 impl Handler for ForgetUsers {
     async fn handle(&self, event: &Event) -> Result<(), Failure> {
-        if event.r#type != KIND {
+        if event.r#type != USER_DELETED {
             return Ok(());
         }
         let deleted = UserDeleted::decode(&event.payload[..])

@@ -27,27 +27,15 @@ mod settings;
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use tonic::service::Routes;
 use trellis_api::order::v1::order_service_server::OrderServiceServer;
 use trellis_chassis::{Clock, Shutdown, Transport};
 use trellis_events::bus::Bus;
 use trellis_events::{consumer, relay};
 
-use self::api::Orders;
-use self::forget::ForgetUsers;
-use self::runner::Runner;
-use self::saga::Peers;
-use self::store::Store;
-
-pub use self::error::Error;
-pub use self::settings::Settings;
-
-/// The name under which the service hears events.
-pub const CONSUMER: &str = "order";
-
-/// The kinds of events that it hears.
-pub const SUBSCRIPTIONS: &[&str] = &[forget::KIND];
+pub use self::forget::{CONSUMER, SUBSCRIPTIONS};
+use self::{api::Orders, runner::Runner, saga::Peers, store::Store};
+pub use self::{error::Error, settings::Settings};
 
 /// What the service needs from the world; [`start`] invents none of it.
 pub struct Needs {
@@ -59,8 +47,8 @@ pub struct Needs {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Starts the background work, which first takes up the sagas that an earlier
-/// process left, and returns what the service answers.
+/// Starts the background work, takes up the sagas that an earlier process left,
+/// and returns what the service answers.
 pub async fn start(
     settings: &Settings,
     needs: Needs,
@@ -68,12 +56,12 @@ pub async fn start(
 ) -> anyhow::Result<Routes> {
     settings.check()?;
     let Needs { store, inventory, payment, bus, clock } = needs;
-    let freed = store.free_orphans().await.context("cannot take up the sagas left behind")?;
-    tracing::info!(freed, "sagas taken up");
-
+    // A process that is told to stop before it begins only answers questions.
+    if !shutdown.is_requested() {
+        recovery::free_orphans(&*store).await?;
+    }
     let peers = Peers::new(inventory, payment);
-    let runner =
-        Runner::new(settings, Arc::clone(&store), peers.clone(), Arc::clone(&clock), shutdown);
+    let runner = Runner::new(settings, &store, &peers, &clock, shutdown);
     let stop = || shutdown.clone();
     shutdown.spawn("order.recovery", recovery::run(runner.clone(), settings.recovery_interval()));
     shutdown.spawn("order.purge", purge::run(Arc::clone(&store), Arc::clone(&clock), stop()));
@@ -81,9 +69,7 @@ pub async fn start(
     shutdown
         .spawn("order.inbox", consumer::housekeeping(store.inbox(), Arc::clone(&clock), stop()));
 
-    let forget = ForgetUsers::new(Arc::clone(&store), Arc::clone(&clock));
-    let dead_letters = store.dead_letters();
-    let consumer = consumer::server(CONSUMER, Arc::new(forget), dead_letters, Arc::clone(&clock));
+    let consumer = forget::server(Arc::clone(&store), Arc::clone(&clock));
     let orders = Orders::new(store, peers, runner, clock, stop());
     Ok(Routes::new(OrderServiceServer::new(orders)).add_service(consumer))
 }

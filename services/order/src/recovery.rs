@@ -3,10 +3,20 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::runner::Runner;
+use crate::store::Store;
 
 /// How many are claimed at once, so that other processes find some too.
 const BATCH: usize = 32;
+
+/// Lets go of what an earlier process held, so that its orders need not wait.
+pub(crate) async fn free_orphans(store: &dyn Store) -> anyhow::Result<()> {
+    let freed = store.free_orphans().await.context("cannot take up the sagas left behind")?;
+    tracing::info!(freed, "sagas of an earlier process freed");
+    Ok(())
+}
 
 /// Looks every `interval`, give or take a half so that processes do not look
 /// all at once, until a stop is requested.

@@ -50,15 +50,15 @@ pub(crate) type Permit = OwnedSemaphorePermit;
 impl Runner {
     pub(crate) fn new(
         settings: &Settings,
-        store: Arc<dyn Store>,
-        peers: Peers,
-        clock: Arc<dyn Clock>,
+        store: &Arc<dyn Store>,
+        peers: &Peers,
+        clock: &Arc<dyn Clock>,
         shutdown: &Shutdown,
     ) -> Self {
         Self(Arc::new(Shared {
-            store,
-            peers,
-            clock,
+            store: Arc::clone(store),
+            peers: peers.clone(),
+            clock: Arc::clone(clock),
             shutdown: shutdown.clone(),
             progress: Progress::default(),
             in_flight: InFlight::default(),
@@ -77,12 +77,12 @@ impl Runner {
         &self.0.shutdown
     }
 
-    /// Room for a new saga, if there is any.
-    pub(crate) fn admit(&self) -> Option<Permit> {
+    /// Room for a new saga, if there is any and there is time to run it.
+    pub(crate) fn admit(&self) -> Result<Permit, crate::Error> {
         if self.0.shutdown.is_requested() {
-            return None;
+            return Err(crate::Error::Stopping);
         }
-        Arc::clone(&self.0.begun).try_acquire_owned().ok()
+        Arc::clone(&self.0.begun).try_acquire_owned().map_err(|_| crate::Error::Overloaded)
     }
 
     /// Begins a checkout, unless its request is known, and runs it. A caller who
@@ -113,7 +113,7 @@ impl Runner {
     pub(crate) async fn cancel(&self, mut cancel: Cancel) -> Result<Cancelling, Error> {
         let (tell, told) = oneshot::channel();
         let shared = Arc::clone(&self.0);
-        let permit = self.admit();
+        let permit = self.admit().ok();
         cancel.lease = permit.is_some().then(|| shared.lease());
         self.0.shutdown.spawn(SAGA, async move {
             let mut cancelling = shared.store.request_cancel(cancel).await;

@@ -50,8 +50,8 @@ fn path(data_dir: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> anyhow::Result<SecretString> {
-    let token = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let token =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     anyhow::ensure!(!token.trim().is_empty(), "{} is empty: remove it", path.display());
     Ok(token.trim().into())
 }

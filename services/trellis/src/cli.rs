@@ -89,7 +89,7 @@ pub struct Replay {
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub concurrency: u16,
     /// Invoices a second; without it, as fast as possible.
-    #[arg(long, value_name = "PER_SECOND")]
+    #[arg(long, value_name = "PER_SECOND", value_parser = parse_rate)]
     pub rate: Option<f64>,
     /// Stop after so many invoices.
     #[arg(long, value_name = "N")]
@@ -100,7 +100,7 @@ pub struct Replay {
     /// Seconds to keep trying while the shop does not answer.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub patience: u64,
-    /// Write the id of each acknowledged order to this file, one a line.
+    /// Append each final order that was acknowledged to this file, as `order_id STATE`.
     #[arg(long, value_name = "FILE")]
     pub acknowledged: Option<PathBuf>,
     /// Where the shop is.
@@ -129,6 +129,9 @@ pub struct Load {
     /// Seconds to measure.
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub duration: u64,
+    /// Print the result as one line of JSON.
+    #[arg(long)]
+    pub json: bool,
     /// Where the shop is.
     #[command(flatten)]
     pub shop: Shop,
@@ -181,4 +184,9 @@ pub struct Healthcheck {
     /// The admin address of the process.
     #[arg(long, default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
     pub address: String,
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.001..=1_000_000.0).contains(rate));
+    rate.ok_or_else(|| "must be a number from 0.001 to 1000000".to_owned())
 }

@@ -26,7 +26,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Replay(replay)) => replay::run(replay).await,
         Some(Command::Load(load)) => load::run(load).await,
         Some(Command::Dlq(dlq)) => dlq::run(dlq, &config).await,
-        Some(Command::Audit(audit)) => audit::run(audit, &config).await,
+        Some(Command::Audit(audit)) => audit::run(audit, config).await,
         Some(Command::Migrate) => migrate::run(&config),
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(healthcheck).await,
     }

@@ -62,10 +62,10 @@ pub async fn start(
     if roles.has(Role::Order) {
         services.order(&bus, shutdown).await?;
     }
-    let gateway = match roles.has(Role::Gateway) {
-        true => Some(services.gateway(&bus, admin_token, shutdown)?),
-        false => None,
-    };
+    let gateway = roles
+        .has(Role::Gateway)
+        .then(|| services.gateway(&bus, admin_token, shutdown))
+        .transpose()?;
     if roles.iter().any(publishes) {
         bus.connect(services.subscribers()?);
     }
@@ -76,6 +76,18 @@ impl Shop {
     /// What the services behind the gateway answer, on one listener.
     pub fn internal(self, shutdown: &Shutdown) -> anyhow::Result<Router> {
         switch::router(self.local, shutdown)
+    }
+
+    /// The roads to all services, in a process that runs them all.
+    pub fn peers(&self) -> anyhow::Result<trellis_gateway::Peers> {
+        let road = |role| self.local(role).with_context(|| format!("{role} does not run here"));
+        Ok(trellis_gateway::Peers::over(
+            &road(Role::User)?,
+            &road(Role::Inventory)?,
+            &road(Role::Payment)?,
+            &road(Role::Order)?,
+            &road(Role::Recommendation)?,
+        ))
     }
 
     /// The road to a service that runs here.
@@ -97,7 +109,8 @@ struct Services<'a> {
 
 impl Services<'_> {
     async fn inventory(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let store = trellis_inventory::store::open(&self.database(Role::Inventory)?, &self.world.storage)?;
+        let store =
+            trellis_inventory::store::open(&self.database(Role::Inventory)?, &self.world.storage)?;
         let needs = trellis_inventory::Needs { store, clock: self.clock() };
         let routes = trellis_inventory::start(&self.config.inventory, needs, shutdown).await?;
         if self.config.sample_catalogue {
@@ -109,10 +122,15 @@ impl Services<'_> {
 
     async fn payment(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let settings = &self.config.payment;
-        let store = trellis_payment::store::open(&self.database(Role::Payment)?, &self.world.storage)?;
+        let store =
+            trellis_payment::store::open(&self.database(Role::Payment)?, &self.world.storage)?;
         let sandbox = self.config.data_dir.join("payment-sandbox.db");
-        let processor =
-            trellis_payment::processor::open(settings, &sandbox, &self.world.storage, self.clock())?;
+        let processor = trellis_payment::processor::open(
+            settings,
+            &sandbox,
+            &self.world.storage,
+            self.clock(),
+        )?;
         let needs = trellis_payment::Needs { store, processor, clock: self.clock() };
         let routes = trellis_payment::start(settings, needs, shutdown).await?;
         self.local.insert(Role::Payment, routes);

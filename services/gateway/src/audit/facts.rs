@@ -102,7 +102,8 @@ impl Facts {
         let mut parts = parts("recommendation", answer)?;
         while let Some(part) = parts.message().await.map_err(unreachable("recommendation"))? {
             self.checks.extend(part.checks);
-            let forgotten_until = part.forgotten_until_time.as_ref().and_then(timestamp::from_proto);
+            let forgotten_until =
+                part.forgotten_until_time.as_ref().and_then(timestamp::from_proto);
             self.forgotten_until = self.forgotten_until.max(forgotten_until);
             for id in part.order_ids {
                 self.learned.insert(uuid::<Order>(&id)?);

@@ -33,7 +33,7 @@ impl Parts {
 
         let from_cart = lines.is_empty();
         let order = self.priced_order(&request, lines).await?;
-        let permit = self.runner.admit().ok_or(Error::Overloaded)?;
+        let permit = self.runner.admit()?;
         let mut watching = self.runner.progress().watch(order.order_id);
         let saga = Saga::checkout(order.clone(), payment_token, from_cart);
         let begun = self.runner.begin(saga, request.fingerprint, permit).await;

@@ -9,7 +9,7 @@ use trellis_storage::Error;
 use crate::announce::announce;
 use crate::answer;
 use crate::domain::{Cancellation, Reason, State};
-use crate::saga::{Answer, Entry, Kind, Next, Saga, Step, Trouble, plan, policy};
+use crate::saga::{Entry, Kind, Next, Saga, Step, Trouble, plan, policy};
 use crate::store::{Ended, Ending, Postponement, TurnBack};
 
 use super::Shared;
@@ -82,36 +82,36 @@ impl<'a> Run<'a> {
         if self.must_stop() {
             return Err(Halt::Stopping);
         }
-        if let Some(reason) = self.reason_to_turn_back(step) {
-            return Ok(Next::TurnBack(reason.into()));
-        }
-        self.step = Some(step);
-        let answer = self.ask(step).await?;
+        let answer = loop {
+            if let Some(reason) = self.reason_to_turn_back(step) {
+                return Ok(Next::TurnBack(reason.into()));
+            }
+            self.step = Some(step);
+            match self.shared.peers.perform(step, &self.saga).await {
+                Ok(answer) => break answer,
+                Err(trouble) => match self.reason_to_turn_back(step) {
+                    // What may have been done is undone like what was done.
+                    Some(reason) => return Ok(Next::TurnBack(reason.into())),
+                    None => self.rest_briefly(trouble).await?,
+                },
+            }
+        };
         self.note(step.as_str(), answer.as_str());
         let next = plan::after(self.saga.kind, self.saga.turned_back.as_ref(), step, answer);
         next.map_err(|nonsense| Halt::Trouble(nonsense.into()))
     }
 
-    /// Takes a step, and repeats it a few times if nothing definite comes of it.
-    async fn ask(&mut self, step: Step) -> Result<Answer, Halt> {
-        loop {
-            match self.shared.peers.perform(step, &self.saga).await {
-                Ok(answer) => return Ok(answer),
-                Err(trouble) => {
-                    if self.quick_repetitions == 0 || self.shared.shutdown.is_requested() {
-                        return Err(Halt::Trouble(trouble));
-                    }
-                    self.quick_repetitions -= 1;
-                    tracing::debug!(
-                        order_id = %self.saga.order.order_id,
-                        step = step.as_str(),
-                        trouble = trouble.what,
-                        "step repeated",
-                    );
-                    sleep(policy::quick_wait()).await;
-                }
-            }
+    /// Waits before a step is repeated, unless it was repeated often enough.
+    async fn rest_briefly(&mut self, trouble: Trouble) -> Result<(), Halt> {
+        if self.quick_repetitions == 0 || self.shared.shutdown.is_requested() {
+            return Err(Halt::Trouble(trouble));
         }
+        self.quick_repetitions -= 1;
+        let step = self.step.map_or("", Step::as_str);
+        let trouble = trouble.what;
+        tracing::debug!(order_id = %self.saga.order.order_id, step, trouble, "step repeated");
+        sleep(policy::quick_wait()).await;
+        Ok(())
     }
 
     /// Before the pivot, a checkout that nobody wants any more or that takes too

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use tonic::Code;
 use trellis_api::error::reason;
 use trellis_api::inventory::v1::reservation::State as Reserved;
+use trellis_api::order::v1 as pb;
 use trellis_api::payment::v1::payment::State as Paid;
 use trellis_api::shop::v1::order::State;
 use uuid::Uuid;
@@ -36,24 +37,16 @@ async fn a_pending_order_is_cancelled_before_the_pivot() {
     let shop = Shop::new().await;
     let gate = shop.world().gate(Call::Authorize);
     let order = shop.begin("tok_ok").await;
-    let cancel = shop.cancel(&order.order_id, Uuid::new_v4());
-    let open = async {
-        // The wish is written down before the card has answered.
-        shop.cancel(&order.order_id, Uuid::new_v4()).await.unwrap()
-    };
-    let release = async {
-        gate.reached().await;
-        gate.open();
-    };
 
-    let (answer, again, ()) = tokio::join!(cancel, open, release);
+    assert_eq!(shop.note_cancel(&order.order_id).await.state(), State::Pending);
+    gate.open();
 
-    let order = answer.unwrap().into_inner().order.unwrap();
-    // The gate may open before the wish is heard: then the sale is refunded.
-    assert!(matches!(order.state(), State::Cancelled | State::Refunded), "{order:?}");
-    assert_eq!(order.reason, BY_CUSTOMER);
-    assert_eq!(again.into_inner().order.unwrap().state(), order.state());
+    let order = shop.settled(&order.order_id).await;
+    assert_eq!((order.state(), order.reason.as_str()), (State::Cancelled, BY_CUSTOMER));
+    assert_eq!(shop.world().payment(&order.order_id), Some(Paid::Voided));
     assert_eq!(shop.world().available("MUG"), 1_000);
+    assert_eq!(shop.world().calls(Call::Commit), 0);
+    assert!(shop.violations().await.is_empty());
 }
 
 #[tokio::test]
@@ -63,7 +56,8 @@ async fn a_wish_that_comes_while_the_order_rests_is_heard_at_once() {
     let order = shop.begin("tok_ok").await;
     shop.advance(Duration::from_secs(1));
 
-    let answer = shop.cancel(&order.order_id, Uuid::new_v4()).await.unwrap();
+    let cancel = shop.cancel(&order.order_id, Uuid::new_v4());
+    let answer = shop.while_time_passes(cancel).await.unwrap();
 
     let order = answer.into_inner().order.unwrap();
     assert_eq!((order.state(), order.reason.as_str()), (State::Cancelled, BY_CUSTOMER));
@@ -76,21 +70,15 @@ async fn a_wish_that_comes_after_the_pivot_becomes_a_refund() {
     let shop = Shop::new().await;
     let gate = shop.world().gate(Call::Capture);
     let order = shop.begin("tok_ok").await;
-    gate.reached().await;
-    let order_id = order.order_id.as_str();
-    let noted = async {
-        // The service waits for the end, so its note is only seen in the end.
-        shop.cancel(order_id, Uuid::new_v4()).await.unwrap().into_inner().order.unwrap()
-    };
-    let open = async {
-        tokio::task::yield_now().await;
-        gate.open();
-    };
 
-    let (order, ()) = tokio::join!(noted, open);
+    assert_eq!(shop.note_cancel(&order.order_id).await.state(), State::Pending);
+    gate.open();
 
+    assert_eq!(shop.ground.heard.heard("order.refunded").await.subject, order.order_id);
+    let order = shop.order(&order.order_id).await;
     assert_eq!((order.state(), order.reason.as_str()), (State::Refunded, BY_CUSTOMER));
     assert_eq!(shop.world().payment(&order.order_id), Some(Paid::Refunded));
+    assert_eq!(shop.world().state().refunds, 1);
     assert_eq!(shop.world().available("MUG"), 1_000);
     assert!(shop.violations().await.is_empty());
 }
@@ -155,21 +143,34 @@ async fn a_refund_survives_a_payment_service_that_is_away() {
     let shop = Shop::new().await;
     let order = shop.buy("tok_ok").await;
     shop.world().break_down(Call::Refund, Fault::Lost);
-    let pending = shop.cancel(&order.order_id, Uuid::new_v4());
     let heal = async {
-        shop.world().called(Call::Refund, 3).await;
+        shop.world().called(Call::Refund, 4).await;
         shop.world().mend();
-        loop {
-            shop.advance(Duration::from_secs(1));
-            if shop.world().calls(Call::Restock) == 1 {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
     };
+    let cancel = shop.cancel(&order.order_id, Uuid::new_v4());
 
-    let (answer, ()) = tokio::join!(pending, heal);
+    let (answer, ()) = shop.while_time_passes(async { tokio::join!(cancel, heal) }).await;
 
     assert_eq!(answer.unwrap().into_inner().order.unwrap().state(), State::Refunded);
     assert_eq!(shop.world().state().refunds, 1);
+}
+
+#[tokio::test]
+async fn a_cancellation_names_an_order_and_itself() {
+    let shop = Shop::new().await;
+    let order = shop.buy("tok_ok").await;
+    let user_id = shop.ground.user_id.to_string();
+    let order_id = order.order_id.clone();
+    let request_id = Uuid::new_v4().to_string();
+    let good = pb::CancelOrderRequest { user_id, order_id, request_id };
+    for bad in [
+        pb::CancelOrderRequest { user_id: String::new(), ..good.clone() },
+        pb::CancelOrderRequest { order_id: "order_1".to_owned(), ..good.clone() },
+        pb::CancelOrderRequest { request_id: "1".to_owned(), ..good.clone() },
+    ] {
+        let refused = shop.orders.clone().cancel_order(bad).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert_eq!(reason(&refused).as_deref(), Some("INVALID_FIELD"));
+    }
+    assert_eq!(shop.order(&order.order_id).await.state(), State::Confirmed);
 }

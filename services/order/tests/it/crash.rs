@@ -18,34 +18,53 @@ const MOST_COMMITS: u64 = 40;
 struct Story {
     token: &'static str,
     cancels: bool,
-    state: State,
+    /// The state and the reason that every telling comes to.
+    end: (State, &'static str),
     events: &'static [&'static str],
 }
 
 #[tokio::test]
 async fn a_sale_survives_a_crash_at_every_commit() {
-    let events = &["order.confirmed"];
-    everywhere(&Story { token: "tok_ok", cancels: false, state: State::Confirmed, events }).await;
+    everywhere(&Story {
+        token: "tok_ok",
+        cancels: false,
+        end: (State::Confirmed, ""),
+        events: &["order.confirmed"],
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_decline_survives_a_crash_at_every_commit() {
-    let events = &["order.cancelled"];
-    let state = State::Cancelled;
-    everywhere(&Story { token: "tok_declined", cancels: false, state, events }).await;
+    everywhere(&Story {
+        token: "tok_declined",
+        cancels: false,
+        end: (State::Cancelled, "PAYMENT_DECLINED"),
+        events: &["order.cancelled"],
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_failed_capture_survives_a_crash_at_every_commit() {
-    let events = &["order.cancelled"];
-    let state = State::Cancelled;
-    everywhere(&Story { token: "tok_uncapturable", cancels: false, state, events }).await;
+    everywhere(&Story {
+        token: "tok_uncapturable",
+        cancels: false,
+        end: (State::Cancelled, "CAPTURE_FAILED"),
+        events: &["order.cancelled"],
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_refund_survives_a_crash_at_every_commit() {
-    let events = &["order.confirmed", "order.refunded"];
-    everywhere(&Story { token: "tok_ok", cancels: true, state: State::Refunded, events }).await;
+    everywhere(&Story {
+        token: "tok_ok",
+        cancels: true,
+        end: (State::Refunded, "CANCELLED_BY_CUSTOMER"),
+        events: &["order.confirmed", "order.refunded"],
+    })
+    .await;
 }
 
 async fn everywhere(story: &Story) {
@@ -78,8 +97,8 @@ async fn tell(story: &Story, at: u64, when: When) -> bool {
     let orders = shop.all_orders().await;
     assert_eq!(orders.len(), 1, "{when:?} {at}");
     let order = shop.settled(&orders[0].order_id).await;
-    assert_eq!(order.state(), story.state, "{when:?} {at}");
-    let sold = if story.state == State::Confirmed { 2 } else { 0 };
+    assert_eq!((order.state(), order.reason.as_str()), story.end, "{when:?} {at}");
+    let sold = if story.end.0 == State::Confirmed { 2 } else { 0 };
     assert_eq!(shop.world().available("MUG"), 1_000 - sold, "{when:?} {at}");
     let captures = usize::from(story.token == "tok_ok");
     assert_eq!(shop.world().state().captures, captures, "{when:?} {at}");

@@ -1,6 +1,8 @@
 //! The order service through its client, on SQLite, with participants that keep
 //! the promises of their contracts and fail on demand.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod cancel;
 mod cart;
 mod checkout;
@@ -9,6 +11,7 @@ mod events;
 mod inventory;
 mod orders;
 mod payment;
+mod repetition;
 mod shop;
 mod store;
 mod trouble;

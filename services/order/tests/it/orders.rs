@@ -6,10 +6,16 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tonic::{Code, Status};
 use trellis_api::error::reason;
 use trellis_api::order::v1 as pb;
+use trellis_api::order::v1::order_service_client::OrderServiceClient;
 use trellis_api::shop::v1::order::State;
+use trellis_chassis::{Clock as _, Shutdown, transport};
+use trellis_order::Settings;
+use trellis_order::saga::Saga;
+use trellis_storage::Options;
 use uuid::Uuid;
 
 use super::shop::{Ground, Shop};
+use super::store::{begin, confirmed, lease, pending};
 use super::world::{Call, Fault};
 
 async fn list(shop: &Shop, page_size: i32, token: &str) -> Result<pb::ListOrdersResponse, Status> {
@@ -129,6 +135,24 @@ async fn watching_a_final_order_shows_it_once() {
 }
 
 #[tokio::test]
+async fn a_watcher_also_sees_what_another_process_does() {
+    let shop = Shop::new().await;
+    let now = shop.ground.clock.now();
+    let order = pending(shop.ground.user_id, now);
+    let order_id = order.order_id.to_string();
+    let saga = Saga::checkout(order, "tok_ok".parse().unwrap(), false);
+    begin(&*shop.store, &saga, lease(now)).await;
+    let end = async {
+        let ended = shop.store.end(saga.hold(), confirmed(&saga, now)).await.unwrap();
+        assert!(ended.is_some());
+    };
+
+    let (states, ()) = tokio::join!(shop.watch(&order_id), end);
+
+    assert_eq!(states.last(), Some(&State::Confirmed));
+}
+
+#[tokio::test]
 async fn a_watcher_of_a_stopping_server_is_sent_elsewhere() {
     let shop = Shop::new().await;
     let gate = shop.world().gate(Call::Authorize);
@@ -166,4 +190,24 @@ async fn the_audit_shows_every_order_and_what_is_at_work_on_it() {
     assert_eq!(ids, [done, waiting]);
     assert_eq!((orders[0].in_progress, orders[0].next_attempt_time), (false, None));
     assert!(orders[1].in_progress && orders[1].next_attempt_time.is_some());
+}
+
+#[tokio::test]
+async fn records_can_be_audited_beside_a_running_shop_by_one_that_never_begins() {
+    let shop = Shop::new().await;
+    let order = shop.buy("tok_ok").await;
+    let database = format!("sqlite:{}", shop.ground.database().display());
+    let options = Options { read_only: true, ..Options::default() };
+    let store = trellis_order::store::open(&database, &options).unwrap();
+    let stopped = Shutdown::default();
+    stopped.request();
+    let needs = shop.ground.needs(&store);
+    let routes = trellis_order::start(&Settings::default(), needs, &stopped).await.unwrap();
+    let mut beside = OrderServiceClient::new(transport::local(routes));
+
+    let parts = beside.audit_orders(pb::AuditOrdersRequest {}).await.unwrap().into_inner();
+    let parts: Vec<_> = parts.try_collect().await.unwrap();
+
+    assert_eq!(parts[1].orders[0].order, Some(order));
+    stopped.finish(Duration::from_secs(10)).await.expect("no task has tried to write");
 }

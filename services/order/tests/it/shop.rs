@@ -1,5 +1,6 @@
 //! The order service with everything around it.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(crate) struct Shop {
     pub(crate) orders: OrderServiceClient<Transport>,
     pub(crate) consumer: ConsumerServiceClient<Transport>,
     pub(crate) store: Arc<dyn Store>,
+    /// Counts the commits.
+    pub(crate) faults: Faults,
     shutdown: Shutdown,
 }
 
@@ -56,6 +59,19 @@ pub(crate) struct Heard {
 }
 
 impl Ground {
+    /// What a service on `store` takes from this world.
+    pub(crate) fn needs(&self, store: &Arc<dyn Store>) -> Needs {
+        let inventory = InventoryServiceServer::new(self.world.clone());
+        let payment = PaymentServiceServer::new(self.world.clone());
+        Needs {
+            store: Arc::clone(store),
+            inventory: transport::local(Routes::new(inventory)),
+            payment: transport::local(Routes::new(payment)),
+            bus: Arc::new(self.heard.clone()),
+            clock: Arc::new(self.clock.clone()),
+        }
+    }
+
     pub(crate) fn new() -> Self {
         let clock = ManualClock::new(datetime!(2026-11-22 10:00 UTC));
         let user_id = UserId::new(clock.now(), Bucket::random());
@@ -73,8 +89,12 @@ impl Ground {
         Self { folder, clock, world, heard: Heard::default(), user_id }
     }
 
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("order.db")
+    }
+
     pub(crate) fn open_store(&self, faults: Faults) -> Arc<dyn Store> {
-        let database = format!("sqlite:{}", self.folder.path().join("order.db").display());
+        let database = format!("sqlite:{}", self.database().display());
         store::open(&database, &Options { faults, ..Options::default() }).unwrap()
     }
 
@@ -88,17 +108,9 @@ impl Ground {
         settings: Settings,
         faults: Faults,
     ) -> anyhow::Result<Shop> {
-        let store = self.open_store(faults);
+        let store = self.open_store(faults.clone());
         let shutdown = Shutdown::default();
-        let inventory = InventoryServiceServer::new(self.world.clone());
-        let payment = PaymentServiceServer::new(self.world.clone());
-        let needs = Needs {
-            store: Arc::clone(&store),
-            inventory: transport::local(Routes::new(inventory)),
-            payment: transport::local(Routes::new(payment)),
-            bus: Arc::new(self.heard.clone()),
-            clock: Arc::new(self.clock.clone()),
-        };
+        let needs = self.needs(&store);
         let started = trellis_order::start(&settings, needs, &shutdown).await;
         let routes = match started {
             Ok(routes) => transport::local(routes),
@@ -113,6 +125,7 @@ impl Ground {
             orders: OrderServiceClient::new(routes.clone()),
             consumer: ConsumerServiceClient::new(routes),
             store,
+            faults,
             shutdown,
         })
     }
@@ -139,6 +152,17 @@ impl Shop {
             let called = self.world().called(call, next);
             if timeout(Duration::from_millis(100), called).await.is_ok() {
                 return;
+            }
+        }
+    }
+
+    /// Waits for something, while the time passes a second after the other.
+    pub(crate) async fn while_time_passes<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match timeout(Duration::from_millis(100), &mut work).await {
+                Ok(done) => return done,
+                Err(_) => self.advance(Duration::from_secs(1)),
             }
         }
     }
@@ -194,6 +218,18 @@ impl Shop {
         self.orders.clone().cancel_order(request).await
     }
 
+    /// Notes the wish to cancel without waiting for what comes of it.
+    pub(crate) async fn note_cancel(&self, order_id: &str) -> Order {
+        let mut request = Request::new(pb::CancelOrderRequest {
+            user_id: self.ground.user_id.to_string(),
+            order_id: order_id.to_owned(),
+            request_id: Uuid::new_v4().to_string(),
+        });
+        request.set_timeout(Duration::from_millis(400));
+        let response = self.orders.clone().cancel_order(request).await.unwrap();
+        response.into_inner().order.unwrap()
+    }
+
     pub(crate) async fn order(&self, order_id: &str) -> Order {
         let user_id = self.ground.user_id.to_string();
         let request = pb::GetOrderRequest { user_id, order_id: order_id.to_owned() };
@@ -218,9 +254,9 @@ impl Shop {
         stream.map_ok(|response| response.order.unwrap().state()).try_collect().await.unwrap()
     }
 
-    /// The order once it is final.
+    /// The order once it is final, which may take time.
     pub(crate) async fn settled(&self, order_id: &str) -> Order {
-        self.watch(order_id).await;
+        self.while_time_passes(self.watch(order_id)).await;
         self.order(order_id).await
     }
 
@@ -261,7 +297,7 @@ impl Heard {
             if let Some(event) = self.find(kind) {
                 return event;
             }
-            more.await;
+            timeout(Duration::from_secs(20), more).await.unwrap();
         }
     }
 }

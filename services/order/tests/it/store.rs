@@ -11,8 +11,8 @@ use trellis_events::event;
 use trellis_order::domain::{Item, Order, Reason, State};
 use trellis_order::saga::{Lease, Saga};
 use trellis_order::store::{CheckoutRequest, Ending, Known, Postponement, Store, TurnBack};
-use trellis_storage::Faults;
 use trellis_storage::idempotency::{Answer, Fingerprint};
+use trellis_storage::{Faults, Options};
 use uuid::Uuid;
 
 use super::shop::{Ground, parse};
@@ -54,9 +54,39 @@ async fn sqlite_frees_what_a_dead_process_held() {
 }
 
 #[tokio::test]
+async fn sqlite_keeps_what_a_saga_did_and_no_secret() {
+    let shop = Ground::new().open().await;
+    shop.buy("tok_ok").await;
+    shop.checkout(shop.purchase("tok_declined")).await.unwrap_err();
+
+    let database = rusqlite::Connection::open(shop.ground.database()).unwrap();
+    let count = |query| database.query_row(query, (), |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM sagas WHERE state = 'done'"), 2);
+    assert_eq!(count("SELECT count(*) FROM sagas WHERE payment_token IS NOT NULL"), 0);
+    let log: String = database
+        .query_row(
+            "
+            SELECT group_concat(step || ': ' || outcome, '; ' ORDER BY sequence)
+              FROM saga_log
+              JOIN orders USING (order_id)
+             GROUP BY order_id
+            HAVING state = 'cancelled'
+            ",
+            (),
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(
+        log,
+        "reserve: done; authorize: refused: declined; turn_back: PAYMENT_DECLINED; \
+         release: done; void: done; end: STATE_CANCELLED",
+    );
+}
+
+#[tokio::test]
 async fn a_database_that_is_not_sqlite_is_refused_by_name() {
     for database in ["postgres://shop", "sqlite:", ""] {
-        let Err(refused) = trellis_order::store::open(database, &Default::default()) else {
+        let Err(refused) = trellis_order::store::open(database, &Options::default()) else {
             panic!("{database} was opened");
         };
         assert!(refused.to_string().contains("sqlite:PATH"));
@@ -169,12 +199,12 @@ fn checkout(ground: &Ground, now: OffsetDateTime) -> Saga {
     Saga::checkout(pending(ground.user_id, now), "tok_ok".parse().unwrap(), false)
 }
 
-async fn begin(store: &dyn Store, saga: &Saga, lease: Lease) {
+pub(crate) async fn begin(store: &dyn Store, saga: &Saga, lease: Lease) {
     let begun = store.begin(saga.clone(), Fingerprint::of(&[]), lease).await.unwrap();
     assert!(begun.is_none());
 }
 
-fn lease(now: OffsetDateTime) -> Lease {
+pub(crate) fn lease(now: OffsetDateTime) -> Lease {
     Lease { owner: Uuid::new_v4(), until: now + Duration::from_secs(30) }
 }
 
@@ -194,7 +224,7 @@ fn said() -> Answer {
     Answer { code: 0, body: b"sold".to_vec() }
 }
 
-fn confirmed(saga: &Saga, now: OffsetDateTime) -> Ending {
+pub(crate) fn confirmed(saga: &Saga, now: OffsetDateTime) -> Ending {
     let order = saga.order.becomes(State::Confirmed, now).unwrap();
     let id = parse(&order.order_id.to_string());
     let payload = trellis_api::event::v1::OrderConfirmed::default();

@@ -7,7 +7,9 @@ use trellis_api::inventory::v1::reservation::State as Reserved;
 use trellis_api::payment::v1::payment::State as Paid;
 use trellis_api::shop::v1::order::State;
 use trellis_chassis::Clock as _;
-use trellis_order::saga::{Lease, Saga};
+use trellis_order::Settings;
+use trellis_order::saga::{Lease, Saga, policy};
+use trellis_storage::Faults;
 use trellis_storage::idempotency::Fingerprint;
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ const FORWARD: [Call; 4] = [Call::Reserve, Call::Authorize, Call::Commit, Call::
 #[tokio::test]
 async fn a_step_that_fails_once_is_repeated_at_once() {
     for call in FORWARD {
-        for fault in [Fault::Unavailable, Fault::Internal, Fault::Lost] {
+        for fault in [Fault::Unavailable, Fault::Internal, Fault::Odd, Fault::Lost] {
             let shop = Shop::new().await;
             shop.world().fail(call, fault);
 
@@ -64,7 +66,6 @@ async fn an_order_survives_a_peer_that_is_down_for_a_while() {
         }
 
         shop.world().mend();
-        shop.advance(Duration::from_mins(1));
 
         assert_eq!(shop.settled(&order.order_id).await.state(), State::Confirmed, "{call:?}");
         assert_eq!(shop.world().state().captures, 1);
@@ -144,6 +145,7 @@ async fn an_answer_that_makes_no_sense_ends_with_an_operator_and_cancels_nothing
     shop.world().break_down(Call::Capture, Fault::Internal);
     let order = shop.begin("tok_ok").await;
 
+    shop.world().called(Call::Capture, 3).await;
     for _ in 1..20 {
         shop.advance_until_called(Call::Capture, Duration::from_mins(1)).await;
     }
@@ -161,7 +163,7 @@ async fn an_answer_that_makes_no_sense_ends_with_an_operator_and_cancels_nothing
 #[tokio::test]
 async fn two_hundred_poisoned_sagas_do_not_hold_up_a_good_one() {
     let ground = Ground::new();
-    let store = ground.open_store(trellis_storage::Faults::default());
+    let store = ground.open_store(Faults::default());
     let lapsed = Lease { owner: Uuid::new_v4(), until: ground.clock.now() };
     let mut good = None;
     for number in 0..=200 {
@@ -203,6 +205,34 @@ async fn a_zombie_changes_nothing_when_it_wakes() {
     let order_id = order.order_id.clone();
     let ground = shop.stop().await;
     assert_eq!(ground.heard.count("order.confirmed", &order_id), 1);
+}
+
+#[tokio::test]
+async fn a_saga_that_takes_long_keeps_its_lease() {
+    // Recovery looks so seldom that it is this test that looks.
+    let settings = Settings { recovery_interval_milliseconds: 3_600_000, ..Settings::default() };
+    let shop = Ground::new().open_with(settings, Faults::default()).await.unwrap();
+    let gates = [shop.world().gate(Call::Authorize), shop.world().gate(Call::Authorize)];
+    let order = shop.begin("tok_ok").await;
+    shop.advance(Duration::from_secs(25));
+    let commits = shop.faults.commits();
+
+    // The first call runs into its deadline, and the heart beats.
+    tokio::time::pause();
+    tokio::time::advance(policy::HEARTBEAT).await;
+    tokio::time::resume();
+    while shop.faults.commits() == commits {
+        tokio::task::yield_now().await;
+    }
+
+    shop.advance(Duration::from_secs(6));
+    let now = shop.ground.clock.now();
+    let lease = Lease { owner: Uuid::new_v4(), until: now + policy::LEASE };
+    assert!(shop.store.claim_due(lease, now, 32).await.unwrap().is_empty());
+    for gate in gates {
+        gate.open();
+    }
+    assert_eq!(shop.settled(&order.order_id).await.state(), State::Confirmed);
 }
 
 #[tokio::test]

@@ -31,8 +31,11 @@ pub(crate) struct State {
     faults: HashMap<Call, VecDeque<Fault>>,
     broken: HashMap<Call, Fault>,
     calls: HashMap<Call, usize>,
-    late: Vec<Box<dyn FnOnce(&mut State) + Send>>,
+    late: Vec<Effect>,
 }
+
+/// Something that is still to be done.
+type Effect = Box<dyn FnOnce(&mut State) + Send>;
 
 pub(crate) struct Product {
     pub(crate) price: i64,
@@ -70,6 +73,8 @@ pub(crate) enum Fault {
     Unavailable,
     /// Not done, with an answer that the contract does not know.
     Internal,
+    /// Not done, refused for a reason that the contract does not know.
+    Odd,
     /// Done, and the answer lost.
     Lost,
     /// The answer is lost, and it is done when [`World::deliver_late`] says so.
@@ -121,7 +126,7 @@ impl World {
             if times <= self.calls(call) {
                 return;
             }
-            called.await;
+            tokio::time::timeout(Duration::from_secs(20), called).await.unwrap();
         }
     }
 
@@ -173,6 +178,7 @@ impl World {
             None => effect(&mut self.state()).map(Response::new),
             Some(Fault::Unavailable) => Err(away()),
             Some(Fault::Internal) => Err(error::internal()),
+            Some(Fault::Odd) => Err(refused("MERCURY_IN_RETROGRADE", &[])),
             Some(Fault::Lost) => {
                 let _ = effect(&mut self.state());
                 Err(away())

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use secrecy::SecretString;
 use trellis_api::shop::v1 as pb;
 use trellis_api::r#type::v1::{AuditCheck, AuditViolation};
-use trellis_chassis::transport::{self, Transport};
-use trellis_chassis::{Clock, SystemClock};
-use trellis_gateway::Peers;
+use trellis_chassis::{Clock, Shutdown, SystemClock};
 use trellis_storage::Options;
 
 use super::say;
 use crate::cli::Audit;
+use crate::compose::{self, World};
 use crate::config::Config;
-use crate::role::Role;
+use crate::role::{Role, Roles};
 use crate::session::{Admin, explain};
 use crate::statistics::{Column, Table, grouped};
 
@@ -25,9 +25,9 @@ const EXAMPLES: usize = 20;
 /// Reading all records of a big shop takes a while.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
-pub(super) async fn run(audit: Audit, config: &Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(audit: Audit, config: Config) -> anyhow::Result<ExitCode> {
     let checks = match &audit.endpoint {
-        Some(endpoint) => ask(endpoint, config).await?,
+        Some(endpoint) => ask(endpoint, &config).await?,
         None => read(config).await?,
     };
     Ok(report(&checks))
@@ -43,45 +43,23 @@ async fn ask(endpoint: &str, config: &Config) -> anyhow::Result<Vec<AuditCheck>>
 }
 
 /// Reads the databases, whether or not a shop is running on them.
-async fn read(config: &Config) -> anyhow::Result<Vec<AuditCheck>> {
+///
+/// The services are started on read-only databases and told to stop before they
+/// begin, so they answer from their records and do no work of their own.
+async fn read(config: Config) -> anyhow::Result<Vec<AuditCheck>> {
+    for role in Role::ALL {
+        config.database(role).map_or(Ok(()), |database| check_presence(&database))?;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let road = |role| {
-        open(role, config, &clock).with_context(|| format!("cannot read the {role} database"))
-    };
-    let peers = Peers::over(
-        &road(Role::User)?,
-        &road(Role::Inventory)?,
-        &road(Role::Payment)?,
-        &road(Role::Order)?,
-        &road(Role::Recommendation)?,
-    );
-    trellis_gateway::audit::run(&peers, clock.now()).await.context("the audit failed")
-}
-
-/// A service that answers from its records and does no work of its own.
-fn open(role: Role, config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Transport> {
-    let database = config.database(role).context("it keeps no records")?;
-    check_presence(&database)?;
-    let options = Options { read_only: true, ..Options::default() };
-    let clock = Arc::clone(clock);
-    let routes = match role {
-        Role::Gateway => anyhow::bail!("it keeps no records"),
-        Role::User => trellis_user::inspect(trellis_user::store::open(&database, &options)?, clock),
-        Role::Inventory => {
-            trellis_inventory::inspect(trellis_inventory::store::open(&database, &options)?, clock)
-        }
-        Role::Payment => {
-            trellis_payment::inspect(trellis_payment::store::open(&database, &options)?, clock)
-        }
-        Role::Order => {
-            trellis_order::inspect(trellis_order::store::open(&database, &options)?, clock)
-        }
-        Role::Recommendation => {
-            let store = trellis_recommendation::store::open(&database, &options)?;
-            trellis_recommendation::inspect(store, clock)
-        }
-    };
-    Ok(transport::local(routes))
+    let storage = Options { read_only: true, ..Options::default() };
+    let world = World { clock: Arc::clone(&clock), storage };
+    let config = Config { sample_catalogue: false, ..config };
+    let shutdown = Shutdown::default();
+    shutdown.request();
+    let roles = Roles::new([]);
+    let shop = compose::start(&roles, &config, SecretString::default(), &world, &shutdown).await?;
+    let checks = trellis_gateway::audit::run(&shop.peers()?, clock.now()).await;
+    checks.context("the audit failed")
 }
 
 fn check_presence(database: &str) -> anyhow::Result<()> {

@@ -10,11 +10,11 @@ use trellis_chassis::admin::{self, Readiness};
 use trellis_chassis::{Shutdown, SystemClock, listen};
 
 use super::say;
+use crate::admin_token;
 use crate::cli::Serve;
 use crate::compose::{self, World};
 use crate::config::Config;
 use crate::role::{Role, Roles};
-use crate::admin_token;
 
 pub(super) async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     let roles = Roles::new(serve.roles);
@@ -34,7 +34,8 @@ pub(super) async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode
     let gate = readiness.expect("services");
     admin::serve(admin, readiness, &shutdown);
 
-    let world = World { clock: Arc::new(SystemClock), storage: trellis_storage::Options::default() };
+    let world =
+        World { clock: Arc::new(SystemClock), storage: trellis_storage::Options::default() };
     let token = admin_token::find_or_make(&config)?;
     let mut shop = compose::start(&roles, &config, token, &world, &shutdown).await?;
     match (shop.gateway.take(), internal) {

@@ -46,7 +46,8 @@ fn ready(routes: Routes) -> Router {
 }
 
 async fn answer(State(switch): State<Arc<Switch>>, request: Request) -> Response {
-    let router = wanted(&request).and_then(|name| switch.services.get(name)).unwrap_or(&switch.rest);
+    let router =
+        wanted(&request).and_then(|name| switch.services.get(name)).unwrap_or(&switch.rest);
     router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 

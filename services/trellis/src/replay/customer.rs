@@ -14,8 +14,10 @@ use super::{CANCEL, CHECKOUT, SIGN_IN, SIGN_UP, WATCH};
 use crate::retail::Line;
 use crate::session::{Credential, Shop, request};
 
-/// One look at an order; if it was not final by then, another one follows.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one look at an order may take, as far as patience allows. If the order
+/// was not final by then, another look follows.
+const SHORTEST_LOOK: Duration = Duration::from_secs(1);
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
 /// Someone who buys. One lane owns it, so nothing it does overlaps.
 #[derive(Debug)]
@@ -93,13 +95,18 @@ impl Customer {
     }
 
     async fn watch(&mut self, shop: &Shop, order_id: &str) -> Result<pb::Order, Status> {
+        let timeout = shop.patience().clamp(SHORTEST_LOOK, LONGEST_LOOK);
         let watch = |session: Credential| {
             let wish = pb::WatchOrderRequest { order_id: order_id.to_owned() };
-            shop.call(WATCH, |order: &pb::Order| ending(Some(order)), move |client| {
-                let mut request = request(wish.clone(), Some(&session));
-                request.set_timeout(WATCH_TIMEOUT);
-                watch(client, request)
-            })
+            shop.call(
+                WATCH,
+                |order: &pb::Order| ending(Some(order)),
+                move |client| {
+                    let mut request = request(wish.clone(), Some(&session));
+                    request.set_timeout(timeout);
+                    watch(client, request)
+                },
+            )
         };
         self.signed_in(shop, watch).await
     }
@@ -138,22 +145,30 @@ impl Customer {
             self.is_known = true;
         }
         let (email, password) = (self.account.email(), self.account.password());
-        let answer = shop.call(SIGN_IN, |_: &pb::SignInResponse| "OK".to_owned(), |mut client| {
-            let (email, password) = (email.clone(), password.clone());
-            let request = request(pb::SignInRequest { email, password }, None);
-            async move { client.sign_in(request).await }
-        });
+        let answer = shop.call(
+            SIGN_IN,
+            |_: &pb::SignInResponse| "OK".to_owned(),
+            |mut client| {
+                let (email, password) = (email.clone(), password.clone());
+                let request = request(pb::SignInRequest { email, password }, None);
+                async move { client.sign_in(request).await }
+            },
+        );
         credential(&answer.await?.session_token)
     }
 
     async fn sign_up(&self, shop: &Shop) -> Result<pb::SignUpResponse, Status> {
         let account = self.account;
-        shop.call(SIGN_UP, |_: &pb::SignUpResponse| "OK".to_owned(), move |mut client| {
-            let (email, password) = (account.email(), account.password());
-            let display_name = account.to_string();
-            let request = request(pb::SignUpRequest { email, password, display_name }, None);
-            async move { client.sign_up(request).await }
-        })
+        shop.call(
+            SIGN_UP,
+            |_: &pb::SignUpResponse| "OK".to_owned(),
+            move |mut client| {
+                let (email, password) = (account.email(), account.password());
+                let display_name = account.to_string();
+                let request = request(pb::SignUpRequest { email, password, display_name }, None);
+                async move { client.sign_up(request).await }
+            },
+        )
         .await
     }
 }
@@ -233,8 +248,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_is_the_latest_order_that_has_it() {
-        let customer =
-            customer(&[("one", &["A", "B"]), ("two", &["B", "C"]), ("three", &["D"])]);
+        let customer = customer(&[("one", &["A", "B"]), ("two", &["B", "C"]), ("three", &["D"])]);
 
         assert_eq!(customer.find_purchase(&[line("B")]), Some("two"));
         assert_eq!(customer.find_purchase(&[line("X"), line("A")]), Some("one"));

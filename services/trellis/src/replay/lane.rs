@@ -9,12 +9,12 @@ use tonic::Status;
 use trellis_api::error::{metadata, reason};
 use trellis_api::shop::v1 as pb;
 
+use super::CANCEL;
 use super::acknowledged::Acknowledged;
 use super::customer::{Customer, state};
 use super::plan::{self, Account};
 use super::progress::Progress;
 use super::report::{Failure, Report};
-use super::CANCEL;
 use crate::cli::Cards;
 use crate::retail::{Invoice, Kind};
 use crate::session::Shop;
@@ -87,10 +87,10 @@ impl Lane {
 }
 
 fn purchase(invoice: &Invoice, cards: Cards) -> pb::CheckoutRequest {
-    let items = invoice.lines.iter().map(|line| pb::CheckoutItem {
-        sku: line.sku.to_string(),
-        quantity: line.quantity.get(),
-    });
+    let items = invoice
+        .lines
+        .iter()
+        .map(|line| pb::CheckoutItem { sku: line.sku.to_string(), quantity: line.quantity.get() });
     pb::CheckoutRequest {
         request_id: plan::checkout_id(&invoice.number),
         payment_token: plan::payment_token(cards, &invoice.number).to_owned(),

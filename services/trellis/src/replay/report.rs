@@ -54,7 +54,8 @@ impl Report {
     pub(super) fn print(&self, took: Duration, total: usize, statistics: &Statistics) {
         let counts = self.counts();
         let seconds = took.as_secs_f64().max(f64::EPSILON);
-        let confirmed = statistics.count(CHECKOUT, "CONFIRMED") + statistics.count(WATCH, "CONFIRMED");
+        let confirmed =
+            statistics.count(CHECKOUT, "CONFIRMED") + statistics.count(WATCH, "CONFIRMED");
         say(&format!(
             "\n{done} of {total} invoices in {seconds:.1} s: {invoices:.1} a second, \
              {orders:.1} confirmed orders a second, {failed} failed",

@@ -51,13 +51,13 @@ impl Invoices {
 
     /// The invoices without what is not for sale, and without those that have
     /// nothing else.
-    pub(super) fn finish(self, shelf: &Shelf, problems: &mut Problems) -> Vec<Invoice> {
+    pub(super) fn finish(self, known: &Shelf, problems: &mut Problems) -> Vec<Invoice> {
         let mut invoices = Vec::with_capacity(self.drafts.len());
         for draft in self.drafts {
             let Draft { number, kind, customer, lines } = draft;
             let mut kept = Vec::with_capacity(lines.len());
             for DraftLine { product, quantity, line } in lines {
-                match shelf.sellable(product) {
+                match known.sellable(product) {
                     Some(sku) => kept.push(Line { sku: sku.clone(), quantity }),
                     None => problems.add(Problem::Unlisted, line),
                 }
@@ -70,15 +70,13 @@ impl Invoices {
     }
 
     fn draft(&mut self, row: &Row<'_>, kind: Kind) -> &mut Draft {
-        let place = match self.places.get(row.invoice) {
-            Some(&place) => place,
-            None => {
-                let number = row.invoice.to_owned();
-                self.places.insert(number.clone(), self.drafts.len());
-                self.drafts.push(Draft { number, kind, customer: row.customer, lines: Vec::new() });
-                self.drafts.len() - 1
-            }
-        };
+        if let Some(&place) = self.places.get(row.invoice) {
+            return &mut self.drafts[place];
+        }
+        let place = self.drafts.len();
+        let number = row.invoice.to_owned();
+        self.places.insert(number.clone(), place);
+        self.drafts.push(Draft { number, kind, customer: row.customer, lines: Vec::new() });
         &mut self.drafts[place]
     }
 }
@@ -86,7 +84,8 @@ impl Invoices {
 impl Draft {
     fn add(&mut self, new: DraftLine) -> Result<(), Problem> {
         if let Some(line) = self.lines.iter_mut().find(|line| line.product == new.product) {
-            line.quantity = quantity(i64::from(line.quantity.get()) + i64::from(new.quantity.get()))?;
+            line.quantity =
+                quantity(i64::from(line.quantity.get()) + i64::from(new.quantity.get()))?;
         } else if self.lines.len() < MOST_LINES {
             self.lines.push(new);
         } else {

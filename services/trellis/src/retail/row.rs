@@ -107,8 +107,19 @@ mod tests {
         assert_eq!(code("15056bl").as_deref(), Some("15056BL"));
         assert_eq!(code("71053").as_deref(), Some("71053"));
         for text in [
-            "", "POST", "D", "m", "C2", "BANK CHARGES", "DCGS0003", "gift_0001_20", "7105",
-            "710533", "71053ABC", "71053-", "7105é",
+            "",
+            "POST",
+            "D",
+            "m",
+            "C2",
+            "BANK CHARGES",
+            "DCGS0003",
+            "gift_0001_20",
+            "7105",
+            "710533",
+            "71053ABC",
+            "71053-",
+            "7105é",
         ] {
             assert_eq!(code(text), None, "{text}");
         }

@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     async fn persist_with(failures: usize, status: &Status) -> (Result<(), Status>, usize) {
         let (attempts, retries) = (Cell::new(0), Cell::new(0));

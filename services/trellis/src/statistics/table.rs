@@ -39,16 +39,12 @@ impl Table {
     }
 
     fn line(&self, widths: &[usize], cells: &[String]) -> String {
-        let mut line = String::new();
-        for ((column, &width), cell) in self.columns.iter().zip(widths).zip(cells) {
-            let gap = if line.is_empty() { "" } else { "  " };
-            line += gap;
-            line += &match column {
-                Column::Text(_) => format!("{cell:<width$}"),
-                Column::Number(_) => format!("{cell:>width$}"),
-            };
-        }
-        line.trim_end().to_owned()
+        let columns = self.columns.iter().zip(widths).zip(cells);
+        let cells = columns.map(|((column, &width), cell)| match column {
+            Column::Text(_) => format!("{cell:<width$}"),
+            Column::Number(_) => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     }
 }
 

@@ -5,7 +5,7 @@ use tonic_types::StatusExt as _;
 use trellis_api::error;
 use trellis_api::shop::v1 as pb;
 
-use crate::kit::{Shop, Topology, request_id};
+use crate::kit::{Shop, Topology, purchase, request_id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_field_is_refused_by_its_name() {
@@ -14,22 +14,22 @@ async fn a_bad_field_is_refused_by_its_name() {
     let mut client = shop.client();
     let sku = first_sku(&shop).await;
 
-    let purchase = customer.purchase(&sku, 1);
-    let many = vec![purchase.items[0].clone(); 2_000];
+    let good = purchase(&sku, 1);
+    let many = vec![good.items[0].clone(); 2_000];
     let purchases = [
-        ("request_id", pb::CheckoutRequest { request_id: "1".into(), ..purchase.clone() }),
-        ("request_id", pb::CheckoutRequest { request_id: String::new(), ..purchase.clone() }),
-        ("payment_token", pb::CheckoutRequest { payment_token: String::new(), ..purchase.clone() }),
+        ("request_id", pb::CheckoutRequest { request_id: "1".into(), ..good.clone() }),
+        ("request_id", pb::CheckoutRequest { request_id: String::new(), ..good.clone() }),
+        ("payment_token", pb::CheckoutRequest { payment_token: String::new(), ..good.clone() }),
         (
             "payment_token",
-            pb::CheckoutRequest { payment_token: "4242 4242 4242 4242".into(), ..purchase.clone() },
+            pb::CheckoutRequest { payment_token: "4242 4242 4242 4242".into(), ..good.clone() },
         ),
-        ("items", pb::CheckoutRequest { items: many, ..purchase }),
-        ("items[0].quantity", customer.purchase(&sku, 0)),
-        ("items[0].quantity", customer.purchase(&sku, -1)),
-        ("items[0].quantity", customer.purchase(&sku, i32::MAX)),
-        ("items[0].sku", customer.purchase("mug", 1)),
-        ("items[0].sku", customer.purchase("NO-SUCH-PRODUCT", 1)),
+        ("items", pb::CheckoutRequest { items: many, ..good }),
+        ("items[0].quantity", purchase(&sku, 0)),
+        ("items[0].quantity", purchase(&sku, -1)),
+        ("items[0].quantity", purchase(&sku, i32::MAX)),
+        ("items[0].sku", purchase("mug", 1)),
+        ("items[0].sku", purchase("NO-SUCH-PRODUCT", 1)),
     ];
     for (field, request) in purchases {
         refused(field, &customer.checkout(request).await.unwrap_err());
@@ -76,7 +76,7 @@ async fn what_is_not_there_or_not_yours_cannot_be_told_apart() {
     let shop = Shop::start(Topology::OneProcess);
     let (owner, other) = (shop.customer().await, shop.customer().await);
     let sku = first_sku(&shop).await;
-    let order = owner.checkout(owner.purchase(&sku, 1)).await.unwrap();
+    let order = owner.checkout(purchase(&sku, 1)).await.unwrap();
     let missing = "order_01h455vb4pex5vsknk084sn02q";
 
     let foreign = other.order(&order.order_id).await.unwrap_err();
@@ -127,9 +127,8 @@ async fn a_key_used_for_something_else_is_refused() {
     let shop = Shop::start(Topology::OneProcess);
     let customer = shop.customer().await;
     let sku = first_sku(&shop).await;
-    let first = customer.purchase(&sku, 1);
-    let other =
-        pb::CheckoutRequest { request_id: first.request_id.clone(), ..customer.purchase(&sku, 2) };
+    let first = purchase(&sku, 1);
+    let other = pb::CheckoutRequest { request_id: first.request_id.clone(), ..purchase(&sku, 2) };
     customer.checkout(first).await.unwrap();
 
     let refused = customer.checkout(other).await.unwrap_err();

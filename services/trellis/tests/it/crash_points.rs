@@ -19,7 +19,7 @@ use trellis_api::order::v1::order_service_client::OrderServiceClient;
 use trellis_api::shop::v1::order::State;
 use trellis_api::shop::v1::{CheckoutItem, Order, Product};
 use trellis_chassis::{Clock as _, Shutdown, SystemClock};
-use trellis_gateway::{Peers, audit};
+use trellis_gateway::audit;
 use trellis_storage::{Faults, When};
 use trellis_trellis::compose::{self, Shop, World};
 use trellis_trellis::config::Config;
@@ -72,7 +72,7 @@ fn every_crash(of: impl Fn(Case) -> Case) {
                 payment_token: "tok_ok",
                 cancelled: false,
             });
-            if !survives(&case, stocked.path(), Faults::crash(at, when)) {
+            if !survives(&case, stocked.path(), &Faults::crash(at, when)) {
                 break;
             }
             crashes += 1;
@@ -82,7 +82,7 @@ fn every_crash(of: impl Fn(Case) -> Case) {
 }
 
 /// Whether the case met its crash. Fails when it did and left a trace.
-fn survives(case: &Case, stocked: &Path, faults: Faults) -> bool {
+fn survives(case: &Case, stocked: &Path, faults: &Faults) -> bool {
     let folder = copy(stocked);
     let before = in_a_shop(folder.path(), faults.clone(), async |shop| act(shop, case).await);
     // What a crash leaves is what is on the disk; the dead process may still
@@ -111,7 +111,7 @@ fn survives(case: &Case, stocked: &Path, faults: Faults) -> bool {
         assert_eq!(orders.len(), 1, "{orders:?}");
         assert_eq!(orders[0].state(), expected);
 
-        let checks = audit::run(&peers(shop), SystemClock.now()).await.unwrap();
+        let checks = audit::run(&shop.peers().unwrap(), SystemClock.now()).await.unwrap();
         let broken: Vec<_> = checks.iter().filter(|check| !check.violations.is_empty()).collect();
         assert!(broken.is_empty(), "{broken:?}");
     });
@@ -143,17 +143,6 @@ async fn orders(shop: &Shop, case: &Case) -> Vec<Order> {
     let mut client = OrderServiceClient::new(shop.local(Role::Order).unwrap());
     let request = pb::ListOrdersRequest { user_id: case.user_id.clone(), ..Default::default() };
     client.list_orders(request).await.unwrap().into_inner().orders
-}
-
-fn peers(shop: &Shop) -> Peers {
-    let road = |role| shop.local(role).unwrap();
-    Peers::over(
-        &road(Role::User),
-        &road(Role::Inventory),
-        &road(Role::Payment),
-        &road(Role::Order),
-        &road(Role::Recommendation),
-    )
 }
 
 /// Runs `act` in a shop of its own runtime, which then ends as a process does.

@@ -6,7 +6,7 @@ use tonic::Code;
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::order::State;
 
-use crate::kit::{Customer, Shop, Topology, wrap};
+use crate::kit::{Shop, Topology, purchase, wrap};
 
 /// More than an empty shop needs, in blocks of 512 bytes, and soon used up.
 const FILE_LIMIT: &str = "6000";
@@ -21,7 +21,7 @@ async fn a_shop_on_a_full_disk_says_so_and_loses_nothing() {
 
     let mut acknowledged = Vec::new();
     let refused = loop {
-        match customer.checkout(large_purchase(&customer, &skus)).await {
+        match customer.checkout(large_purchase(&skus)).await {
             Ok(order) => acknowledged.push(order),
             Err(status) if status.code() == Code::FailedPrecondition => {
                 panic!("the disk must be full before the shelf is empty: {status:?}")
@@ -46,9 +46,9 @@ async fn a_shop_on_a_full_disk_says_so_and_loses_nothing() {
 }
 
 /// As many lines as there are products, so that each order takes room.
-fn large_purchase(customer: &Customer, skus: &[String]) -> pb::CheckoutRequest {
+fn large_purchase(skus: &[String]) -> pb::CheckoutRequest {
     let line = |sku: &String| pb::CheckoutItem { sku: sku.clone(), quantity: 1 };
-    pb::CheckoutRequest { items: skus.iter().map(line).collect(), ..customer.purchase("", 1) }
+    pb::CheckoutRequest { items: skus.iter().map(line).collect(), ..purchase("", 1) }
 }
 
 /// Lets the kernel refuse writes past a file size, which databases meet as a

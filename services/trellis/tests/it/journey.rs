@@ -5,7 +5,7 @@ use trellis_api::error;
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::order::State;
 
-use crate::kit::{Shop, Topology, as_admin, request_id};
+use crate::kit::{Shop, Topology, as_admin, purchase, request_id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_buys_over_grpc_from_one_process() {
@@ -32,7 +32,7 @@ async fn a_customer_buys_over_grpc(topology: Topology) {
     assert_eq!(cart.unwrap().total.unwrap().minor_units, 2 * price);
 
     let before = available(&shop, &mug.sku).await;
-    let purchase = pb::CheckoutRequest { items: Vec::new(), ..customer.purchase("", 1) };
+    let purchase = pb::CheckoutRequest { items: Vec::new(), ..purchase("", 1) };
     let order = customer.checkout(purchase).await.unwrap();
     assert_eq!(order.state(), State::Confirmed);
     assert_eq!(order.user_id, customer.user.user_id);
@@ -158,7 +158,7 @@ async fn a_declined_card_sells_nothing_and_holds_nothing() {
     let before = available(&shop, &sku).await;
 
     let purchase =
-        pb::CheckoutRequest { payment_token: "tok_declined".into(), ..customer.purchase(&sku, 2) };
+        pb::CheckoutRequest { payment_token: "tok_declined".into(), ..purchase(&sku, 2) };
     let declined = customer.checkout(purchase.clone()).await.unwrap_err();
     let again = customer.checkout(purchase).await.unwrap_err();
 
@@ -197,7 +197,7 @@ async fn what_is_bought_together_is_recommended_together() {
     let request = pb::ListProductsRequest { page_size: 3, ..Default::default() };
     let products = shop.client().list_products(request).await.unwrap().into_inner().products;
     let skus: Vec<String> = products.into_iter().map(|product| product.sku).collect();
-    let mut purchase = customer.purchase(&skus[0], 1);
+    let mut purchase = purchase(&skus[0], 1);
     purchase.items.push(pb::CheckoutItem { sku: skus[2].clone(), quantity: 1 });
     customer.checkout(purchase).await.unwrap();
 

@@ -8,7 +8,7 @@ use trellis_api::error;
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::order::State;
 
-use crate::kit::{Shop, Topology, as_admin, request_id};
+use crate::kit::{Shop, Topology, as_admin, purchase, request_id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_equal_checkouts_make_one_order_and_equal_answers_in_one_process() {
@@ -24,7 +24,7 @@ async fn many_equal_checkouts_make_one_order_and_equal_answers(topology: Topolog
     let mut shop = Shop::start(topology);
     put_on_sale(&shop, "RACE", 100).await;
     let customer = shop.customer().await;
-    let request = customer.purchase("RACE", 1);
+    let request = purchase("RACE", 1);
 
     let answers = join_all((0..64).map(|_| customer.checkout(request.clone()))).await;
 
@@ -45,7 +45,7 @@ async fn five_hundred_buyers_of_fifty_units_buy_fifty() {
     put_on_sale(&shop, "RACE", 50).await;
     let customer = shop.customer().await;
 
-    let buyers = (0..500).map(|_| customer.checkout(customer.purchase("RACE", 1)));
+    let buyers = (0..500).map(|_| customer.checkout(purchase("RACE", 1)));
     let answers = join_all(buyers).await;
 
     let mut sold = BTreeSet::new();

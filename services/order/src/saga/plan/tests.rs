@@ -3,63 +3,58 @@ use proptest::prelude::*;
 use super::*;
 
 /// What the participants hold, as far as the answers so far tell.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct World {
-    held: bool,
-    sold: bool,
-    authorized: bool,
-    captured: bool,
+    stock: Stock,
+    money: Money,
 }
 
-/// Answers a step as honest participants in a state could; `choice` picks one.
-fn answer(world: &mut World, step: Step, choice: u8) -> Answer {
-    let refused = Answer::Refused;
-    let no = choice.is_multiple_of(3);
-    match step {
-        Step::Reserve if no => refused(Refusal::OutOfStock { sku: "MUG".to_owned() }),
-        Step::Reserve if choice.is_multiple_of(7) => refused(Refusal::NotHeld),
-        Step::Reserve => {
-            world.held = true;
-            Answer::Done
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Stock {
+    #[default]
+    Free,
+    Held,
+    Sold,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Money {
+    #[default]
+    Free,
+    Authorized,
+    Captured,
+}
+
+impl World {
+    /// Answers a step as honest participants in this state could; `choice` picks one.
+    fn answer(&mut self, step: Step, choice: u8) -> Answer {
+        let no = choice.is_multiple_of(3);
+        match step {
+            Step::Reserve if no => {
+                return Answer::Refused(Refusal::OutOfStock { sku: "MUG".to_owned() });
+            }
+            Step::Authorize if no => {
+                return Answer::Refused(Refusal::Declined { code: "no".to_owned() });
+            }
+            Step::Commit if no => {
+                self.stock = Stock::Free;
+                return Answer::Refused(Refusal::NotHeld);
+            }
+            Step::Capture if no => {
+                self.money = Money::Free;
+                return Answer::Refused(Refusal::CaptureFailed);
+            }
+            Step::Release if self.stock == Stock::Sold => {
+                return Answer::Refused(Refusal::Committed);
+            }
+            Step::Reserve => self.stock = Stock::Held,
+            Step::Commit => self.stock = Stock::Sold,
+            Step::Release | Step::Restock => self.stock = Stock::Free,
+            Step::Authorize => self.money = Money::Authorized,
+            Step::Capture => self.money = Money::Captured,
+            Step::Void | Step::Refund => self.money = Money::Free,
         }
-        Step::Authorize if no => refused(Refusal::Declined { code: "no".to_owned() }),
-        Step::Authorize => {
-            world.authorized = true;
-            Answer::Done
-        }
-        Step::Commit if no => {
-            world.held = false;
-            refused(Refusal::NotHeld)
-        }
-        Step::Commit => {
-            (world.held, world.sold) = (false, true);
-            Answer::Done
-        }
-        Step::Capture if no => {
-            world.authorized = false;
-            refused(Refusal::CaptureFailed)
-        }
-        Step::Capture => {
-            (world.authorized, world.captured) = (false, true);
-            Answer::Done
-        }
-        Step::Release if world.sold => refused(Refusal::Committed),
-        Step::Release => {
-            world.held = false;
-            Answer::Done
-        }
-        Step::Void => {
-            world.authorized = false;
-            Answer::Done
-        }
-        Step::Restock => {
-            world.sold = false;
-            Answer::Done
-        }
-        Step::Refund => {
-            world.captured = false;
-            Answer::Done
-        }
+        Answer::Done
     }
 }
 
@@ -79,7 +74,7 @@ proptest! {
                     if impatient && turned_back.is_none() && step.is_before_pivot() {
                         Next::TurnBack(Reason::CheckoutTimedOut.into())
                     } else {
-                        let answer = answer(&mut world, step, choice);
+                        let answer = world.answer(step, choice);
                         after(Kind::Checkout, turned_back.as_ref(), step, answer).unwrap()
                     }
                 }
@@ -88,18 +83,37 @@ proptest! {
                     first(Kind::Checkout, turned_back.as_ref())
                 }
                 Next::Confirm => {
-                    prop_assert!(world.sold && world.captured, "{world:?}");
+                    let sold = World { stock: Stock::Sold, money: Money::Captured };
+                    prop_assert_eq!(world, sold);
                     return Ok(());
                 }
                 Next::Cancel(_) => {
-                    let World { held, sold, authorized, captured } = world;
-                    prop_assert!(!held && !sold && !authorized && !captured, "{world:?}");
+                    prop_assert_eq!(world, World::default());
                     return Ok(());
                 }
                 Next::Refund => unreachable!("a checkout refunds nothing"),
             };
         }
         prop_assert!(false, "no end in sight: {next:?}");
+    }
+
+    #[test]
+    fn a_late_change_of_mind_never_undoes_a_sale(steps_done in 0..4_usize) {
+        let mut world = World::default();
+        for step in [Step::Reserve, Step::Authorize, Step::Commit, Step::Capture].into_iter().take(steps_done) {
+            world.answer(step, 1);
+        }
+        let why = Cancellation::from(Reason::CancelledByCustomer);
+
+        let mut next = first(Kind::Checkout, Some(&why));
+        while let Next::Do(step) = next {
+            let answer = world.answer(step, 1);
+            next = after(Kind::Checkout, Some(&why), step, answer).unwrap();
+        }
+
+        let is_past_the_pivot = 3 <= steps_done;
+        prop_assert_eq!(next == Next::Confirm, is_past_the_pivot);
+        prop_assert_eq!(world.stock == Stock::Sold, is_past_the_pivot);
     }
 }
 

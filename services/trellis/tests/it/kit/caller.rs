@@ -19,6 +19,15 @@ pub(crate) fn request_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
+/// A new purchase of one line with a good card.
+pub(crate) fn purchase(sku: &str, quantity: i32) -> pb::CheckoutRequest {
+    pb::CheckoutRequest {
+        request_id: request_id(),
+        payment_token: "tok_ok".into(),
+        items: vec![pb::CheckoutItem { sku: sku.into(), quantity }],
+    }
+}
+
 /// A signed-in customer, over gRPC.
 #[derive(Clone)]
 pub(crate) struct Customer {
@@ -89,15 +98,6 @@ impl Customer {
     /// Shows the session.
     pub(crate) fn sign<T>(&self, message: T) -> Request<T> {
         signed(message, &self.session_token)
-    }
-
-    /// Buys one line with a good card.
-    pub(crate) fn purchase(&self, sku: &str, quantity: i32) -> pb::CheckoutRequest {
-        pb::CheckoutRequest {
-            request_id: request_id(),
-            payment_token: "tok_ok".into(),
-            items: vec![pb::CheckoutItem { sku: sku.into(), quantity }],
-        }
     }
 
     pub(crate) async fn checkout(
