@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// Tells the time of day, in UTC.
+/// Tells the time of day, in UTC, to the microsecond.
+///
+/// Databases keep no more, so what is answered now equals what is read later.
 pub trait Clock: Send + Sync + Debug {
     fn now(&self) -> OffsetDateTime;
 }
@@ -25,7 +27,7 @@ pub struct ManualClock(Arc<Mutex<OffsetDateTime>>);
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "everyone else asks this clock")]
     fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::now_utc()
+        OffsetDateTime::now_utc().truncate_to_microsecond()
     }
 }
 

@@ -5,6 +5,7 @@
 //! `trellis_storage::Faults`: from the chosen commit on, no database of the
 //! process commits or answers again.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,9 +86,6 @@ fn every_crash(of: impl Fn(Case) -> Case) {
 fn survives(case: &Case, stocked: &Path, faults: &Faults) -> bool {
     let folder = copy(stocked);
     let before = in_a_shop(folder.path(), faults.clone(), async |shop| act(shop, case).await);
-    // What a crash leaves is what is on the disk; the dead process may still
-    // hold its files, so the next one works on a copy.
-    let folder = copy(folder.path());
     let crashed = faults.crashed();
 
     in_a_shop(folder.path(), Faults::default(), async |shop| {
@@ -156,6 +154,8 @@ where
         let world = World { clock: Arc::new(SystemClock), storage };
         let mut config = Config { data_dir: folder.into(), ..Config::default() };
         config.sample_catalogue = false;
+        // The decoy password is hashed at each start.
+        config.user.password_memory_kib = 64;
         let shutdown = Shutdown::default();
         let roles = Roles::new([]);
         match compose::start(&roles, &config, "token".into(), &world, &shutdown).await {
@@ -204,11 +204,23 @@ fn stocked_shop() -> TempDir {
     copy(folder.path())
 }
 
+/// Copies records that may still be in the hands of a shop that ends.
+///
+/// Logs come first: whatever moves from a log to its database meanwhile is then
+/// in both copies or in the database alone, which is the same to SQLite.
 fn copy(from: &Path) -> TempDir {
     let to = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
+    let names = std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().file_name());
+    let (logs, rest): (Vec<_>, Vec<_>) =
+        names.partition(|name| name.to_string_lossy().ends_with("-wal"));
+    for name in logs {
+        match std::fs::copy(from.join(&name), to.path().join(&name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            copied => _ = copied.unwrap(),
+        }
+    }
+    for name in rest.iter().filter(|name| name.to_string_lossy().ends_with(".db")) {
+        std::fs::copy(from.join(name), to.path().join(name)).unwrap();
     }
     to
 }
