@@ -36,7 +36,7 @@ e2e:
     scripts/replay-check.sh
     scripts/readme-session.sh
 
-# Measures, and prints the table of BENCHMARKS.md. Takes about six minutes.
+# Measures, and prints the table of BENCHMARKS.md. Takes about nine minutes.
 bench:
     scripts/bench.sh
 

@@ -47,7 +47,7 @@ bare() {
   timeout 60 "$target/release/examples/bare_inserts" "$work" 5
 }
 
-# load SCENARIO CONCURRENCY BARE: notes what was measured, and its ratio to bare inserts.
+# load SCENARIO CONCURRENCY [BARE]: notes what was measured, and its ratio to bare inserts.
 load() {
   local name=$1.$2 json key
   json=$(timeout 300 "$binary" load "$1" --concurrency "$2" --duration "$duration" --json \
@@ -55,7 +55,9 @@ load() {
   for key in per_second p50_ms p95_ms p99_ms errors; do
     note "$name.$key" "$(number $key <<<"$json")"
   done
-  note "$name.ratio" "$(awk -v a="$(number per_second <<<"$json")" -v b="$3" 'BEGIN { print a / b }')"
+  if [ -n "${3:-}" ]; then
+    note "$name.ratio" "$(awk -v a="$(number per_second <<<"$json")" -v b="$3" 'BEGIN { print a / b }')"
+  fi
 }
 
 # kib NAME KEY: a line of the process's status, in KiB.
@@ -80,7 +82,7 @@ round() {
     note bare "$rows"
     load checkout "$concurrency" "$rows"
   done
-  load product 32 "$(bare)"
+  load product 32
   note busy.mib "$(mib "$(kib shop VmHWM)")"
   stop shop
 }
@@ -134,7 +136,7 @@ machine() {
   model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
   memory=$(awk '$1 == "MemTotal:" { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
   printf -- '- %s cores of %s, %s; %s\n' "$(nproc)" "${model:-an unnamed processor}" "$memory" "$(uname -srm)"
-  printf -- '- disk: %s\n' "$(df --output=fstype,source,size "$work" | tail -n 1 | tr -s ' ')"
+  printf -- '- disk: %s\n' "$(df -h --output=fstype,source,size "$work" | tail -n 1 | tr -s ' ')"
   printf -- '- %s; Trellis %s at %s\n' "$(rustc --version)" "$("$binary" --version | cut -d ' ' -f 2)" \
     "$(git describe --always --dirty 2>/dev/null || echo 'an unknown commit')"
   printf -- '- %s rounds of %s s each, medians; the callers are on the same machine\n' "$rounds" "$duration"
@@ -144,7 +146,7 @@ row() {
   local name=$1.$2
   printf '| %s, %s at once | %s | %s | %s | %s | %s | %s |\n' "$3" "$2" "$(median "$name.per_second")" \
     "$(median "$name.p50_ms" 1)" "$(median "$name.p95_ms" 1)" "$(median "$name.p99_ms" 1)" \
-    "$(median "$name.errors")" "$(median "$name.ratio" 2)"
+    "$(median "$name.errors")" "$(median "$name.ratio" 2 || true)"
 }
 
 report() {

@@ -61,6 +61,20 @@ impl Faults {
         self.shared.crashed.load(Ordering::Acquire)
     }
 
+    /// Returns at the crash; never, where none is planned.
+    pub async fn happened(&self) {
+        if self.shared.plan.is_none() {
+            return std::future::pending().await;
+        }
+        let (gone, told) = tokio::sync::watch::channel(());
+        let gone = Mutex::new(Some(gone));
+        self.watch(move || drop(gone.lock().unwrap_or_else(PoisonError::into_inner).take()));
+        if !self.crashed() {
+            // Nothing is ever sent: the crash drops the sender.
+            let _ = told.clone().changed().await;
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.crashed() { Err(Error::Closed) } else { Ok(()) }
     }

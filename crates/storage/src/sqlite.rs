@@ -113,6 +113,17 @@ impl Sqlite {
         self.shared.readers.read(query).await
     }
 
+    /// Runs a query as [`Self::read`] does, but on the calling thread.
+    ///
+    /// Only for look-ups by key of a few rows: it holds up the other tasks of
+    /// this thread for as long as it takes.
+    pub async fn look_up<T, E: From<Error>>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.shared.readers.look_up(query).await
+    }
+
     /// Ends all clones: finishes what is queued, then gives the file free.
     ///
     /// What comes meanwhile is done or answered with [`Error::Closed`], what

@@ -1,7 +1,8 @@
 //! The connections that read, each used by one query at a time.
 //!
 //! Queries take turns in the order they came. They run on tokio's blocking
-//! threads, so a slow one holds up no other task.
+//! threads, so a slow one holds up no other task; only a look-up by key, which
+//! takes a few microseconds, runs where it is called.
 
 use std::{
     path::PathBuf,
@@ -70,6 +71,20 @@ impl Readers {
             }
             Err(Error::Closed.into())
         });
+        self.faults.check()?;
+        result
+    }
+
+    /// The same on the calling thread: handing a look-up to another one would
+    /// cost several times what it does.
+    pub(super) async fn look_up<T, E: From<Error>>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.faults.check()?;
+        let _entry = self.entry.try_acquire().map_err(|_| Error::Overloaded)?;
+        let _turn = self.turns.acquire().await.map_err(|_| Error::Closed)?;
+        let result = self.run(query);
         self.faults.check()?;
         result
     }

@@ -55,7 +55,7 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn cart(&self, user_id: UserId) -> Result<Vec<Line>, Error> {
-        self.database.read(move |tx| carts::lines(tx, user_id)).await
+        self.database.look_up(move |tx| carts::lines(tx, user_id)).await
     }
 
     async fn set_cart_item(
@@ -78,7 +78,7 @@ impl Store for SqliteStore {
     }
 
     async fn order(&self, user_id: UserId, order_id: OrderId) -> Result<Option<Order>, Error> {
-        self.database.read(move |tx| orders::find(tx, user_id, order_id)).await
+        self.database.look_up(move |tx| orders::find(tx, user_id, order_id)).await
     }
 
     async fn orders(
@@ -91,7 +91,7 @@ impl Store for SqliteStore {
     }
 
     async fn find(&self, request: CheckoutRequest) -> Result<Option<Known>, Error> {
-        self.database.read(move |tx| checkout::find(tx, &request)).await
+        self.database.look_up(move |tx| checkout::find(tx, &request)).await
     }
 
     async fn begin(

@@ -74,7 +74,7 @@ impl Store for SqliteStore {
     }
 
     async fn get(&self, id: PaymentId) -> Result<Payment, Error> {
-        self.database.read(move |db| find(db, id)).await
+        self.database.look_up(move |db| find(db, id)).await
     }
 
     async fn page(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Payment>, Error> {

@@ -85,7 +85,12 @@ fn every_crash(of: impl Fn(Case) -> Case) {
 /// Whether the case met its crash. Fails when it did and left a trace.
 fn survives(case: &Case, stocked: &Path, faults: &Faults) -> bool {
     let folder = copy(stocked);
-    let before = in_a_shop(folder.path(), faults.clone(), async |shop| act(shop, case).await);
+    let before = in_a_shop(folder.path(), faults.clone(), async |shop| {
+        tokio::select! {
+            answer = act(shop, case) => answer,
+            () = faults.happened() => Err(Status::unavailable("the shop crashed")),
+        }
+    });
     let crashed = faults.crashed();
 
     in_a_shop(folder.path(), Faults::default(), async |shop| {

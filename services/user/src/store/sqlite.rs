@@ -62,7 +62,7 @@ impl Store for SqliteStore {
     }
 
     async fn user(&self, id: UserId) -> Result<User, Error> {
-        self.database.read(move |tx| users::get(tx, id)).await
+        self.database.look_up(move |tx| users::get(tx, id)).await
     }
 
     async fn update_user(
@@ -97,7 +97,7 @@ impl Store for SqliteStore {
     }
 
     async fn session(&self, token: TokenHash) -> Result<Option<Session>, Error> {
-        self.database.read(move |tx| sessions::get(tx, token)).await
+        self.database.look_up(move |tx| sessions::get(tx, token)).await
     }
 
     async fn note_use(&self, token: TokenHash, now: OffsetDateTime) -> Result<(), Error> {
@@ -132,7 +132,7 @@ fn undelivered(backlog: Backlog, now: OffsetDateTime) -> Check {
         _ => Vec::new(),
     };
     let examined = i64::try_from(backlog.count).unwrap_or(i64::MAX);
-    Check { invariant: "no event is undelivered", examined, violations }
+    Check { invariant: "no event of a user is undelivered", examined, violations }
 }
 
 /// A text column that was written from a `T`.

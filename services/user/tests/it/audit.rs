@@ -39,7 +39,7 @@ async fn a_sound_store_has_no_violations() {
         [
             ("no email belongs to two accounts", 3),
             ("no session outlives its account", 3),
-            ("no event is undelivered", 0),
+            ("no event of a user is undelivered", 0),
         ]
     );
     assert_eq!(fixture.violations().await, []);
@@ -56,7 +56,7 @@ async fn an_event_that_waits_for_half_a_minute_is_undelivered() {
     assert_eq!(fixture.violations().await, []);
 
     fixture.advance(Duration::from_secs(1));
-    let expected = ("no event is undelivered".to_owned(), "outbox".to_owned());
+    let expected = ("no event of a user is undelivered".to_owned(), "outbox".to_owned());
     assert_eq!(fixture.violations().await, [expected]);
 }
 

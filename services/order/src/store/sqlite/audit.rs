@@ -91,7 +91,7 @@ pub(super) fn undelivered(backlog: Backlog, now: OffsetDateTime) -> Check {
         violations.push(("outbox".to_owned(), detail));
     }
     Check {
-        invariant: "no event is undelivered",
+        invariant: "no event of an order is undelivered",
         examined: i64::try_from(backlog.count).unwrap_or(i64::MAX),
         violations,
     }
