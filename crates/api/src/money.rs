@@ -27,6 +27,12 @@ pub struct Currency([u8; 3]);
 pub struct ParseMoneyError;
 
 impl Money {
+    /// The most that one price, order or payment can be, in the smallest units.
+    ///
+    /// An amount above it is a mistake, and sums of such amounts stay far from
+    /// the end of the range.
+    pub const MAX_PAYABLE: i64 = 1_000_000_000_000;
+
     /// So many of the currency's smallest units.
     pub fn new(currency: Currency, minor_units: i64) -> Self {
         Self { currency, minor_units }

@@ -16,9 +16,6 @@ use crate::cashier::Cashier;
 use crate::domain::{Intent, Payment, State};
 use crate::error::Error;
 
-/// The largest amount, in the currency's smallest unit. Sums of many payments
-/// stay far within 64 bits.
-const LARGEST_AMOUNT: i64 = 1_000_000_000_000;
 
 /// Answers calls.
 pub(crate) struct Payments {
@@ -132,8 +129,8 @@ fn amount(message: Option<trellis_api::r#type::v1::Money>) -> Result<Money, Viol
     let message = message.ok_or_else(|| Violation::new("amount", "must be set"))?;
     let amount = Money::try_from(message)
         .map_err(|error| Violation::new("amount.currency_code", error.to_string()))?;
-    if !(1..=LARGEST_AMOUNT).contains(&amount.minor_units()) {
-        let description = format!("must be 1 to {LARGEST_AMOUNT}");
+    if !(1..=Money::MAX_PAYABLE).contains(&amount.minor_units()) {
+        let description = format!("must be 1 to {}", Money::MAX_PAYABLE);
         return Err(Violation::new("amount.minor_units", description));
     }
     Ok(amount)

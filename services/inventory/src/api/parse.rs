@@ -14,8 +14,6 @@ use crate::domain::{Adjustment, Import, Line, Lines, OnHand, ParseLinesError, Re
 
 /// As many products as one call may name.
 const MOST_PRODUCTS: usize = 1_000;
-/// In minor units. It leaves room for a line of 100,000.
-const HIGHEST_PRICE: i64 = 1_000_000_000_000;
 const LONGEST_TTL: Duration = Duration::HOUR;
 
 /// Both values, or all that is wrong with either.
@@ -82,8 +80,8 @@ fn import(index: usize, import: pb::ProductImport) -> Result<Import, Invalid> {
 fn price(name: &str, price: Option<trellis_api::r#type::v1::Money>) -> Result<Money, Invalid> {
     let price = price.ok_or_else(|| Violation::new(name, "must be set"))?;
     let price = Money::try_from(price).map_err(|error| Violation::new(name, error.to_string()))?;
-    if !(1..=HIGHEST_PRICE).contains(&price.minor_units()) {
-        let description = format!("must be 1 to {HIGHEST_PRICE}");
+    if !(1..=Money::MAX_PAYABLE).contains(&price.minor_units()) {
+        let description = format!("must be 1 to {}", Money::MAX_PAYABLE);
         return Err(Violation::new(format!("{name}.minor_units"), description).into());
     }
     Ok(price)

@@ -61,6 +61,9 @@ pub fn price(
         });
     }
     let total = total.filter(|total| 0 < total.minor_units()).ok_or(PriceError::NothingToPay)?;
+    if Money::MAX_PAYABLE < total.minor_units() {
+        return Err(PriceError::OutOfRange);
+    }
     Ok((items, total))
 }
 
@@ -95,6 +98,7 @@ mod tests {
             (vec![line("MUG", 1), line("VASE", 1)], PriceError::MixedCurrencies),
             (vec![line("GOLD", 2)], PriceError::OutOfRange),
             (vec![line("GOLD", 1), line("MUG", 1)], PriceError::OutOfRange),
+            (vec![line("GOLD", 1)], PriceError::OutOfRange),
             (vec![], PriceError::NothingToPay),
         ];
         for (lines, refused) in cases {
