@@ -86,6 +86,8 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(trellis_api::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health")
             .with_service_name("trellis.shop.v1.ShopService")
             .with_service_name("trellis.shop.v1.AdminService")
     };

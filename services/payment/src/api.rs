@@ -16,7 +16,6 @@ use crate::cashier::Cashier;
 use crate::domain::{Intent, Payment, State};
 use crate::error::Error;
 
-
 /// Answers calls.
 pub(crate) struct Payments {
     cashier: Cashier,

@@ -18,6 +18,9 @@ pub(super) const POLL: Duration = Duration::from_millis(500);
 
 /// How long a caller waits at the most.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// How long one waits who names no deadline: such a caller still gives up after
+/// [`deadline::CLIENT_PATIENCE`], and must have the answer before.
+const PATIENCE_UNASKED: Duration = deadline::CLIENT_PATIENCE.saturating_sub(Duration::from_secs(2));
 /// What is left of the caller's time for the answer's way back.
 const WAY_BACK: Duration = Duration::from_millis(100);
 /// How long callers wait on once the process is to stop; then the answer is that
@@ -27,7 +30,7 @@ const PATIENCE_AT_STOP: Duration = Duration::from_secs(10);
 /// When the caller of this call must have an answer.
 pub(super) fn until() -> Instant {
     let left = deadline::remaining().map(|left| left.saturating_sub(WAY_BACK));
-    Instant::now() + left.map_or(PATIENCE, |left| left.min(PATIENCE))
+    Instant::now() + left.map_or(PATIENCE_UNASKED, |left| left.min(PATIENCE))
 }
 
 impl Parts {

@@ -31,6 +31,7 @@ pub(super) fn router(
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(trellis_api::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let rest = Routes::new(trellis_chassis::listen::health(shutdown))
         .add_service(reflection().build_v1()?)

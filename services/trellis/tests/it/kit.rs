@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-pub(crate) use caller::{as_admin, purchase, request_id};
+pub(crate) use caller::{Customer, as_admin, purchase, request_id};
 pub(crate) use process::Process;
 
 /// How the services are spread.
