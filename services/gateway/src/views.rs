@@ -47,7 +47,10 @@ pub(crate) fn start(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, shutdown: &Shutdow
                 () = stop.requested() => return Ok(()),
                 outcomes = bus.publish(deliveries) => report(&outcomes),
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                () = tokio::time::sleep(PAUSE) => {}
+            }
         }
     });
     Views(views)

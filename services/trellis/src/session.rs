@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 use trellis_api::error;
 use trellis_api::shop::v1::admin_service_client::AdminServiceClient;
 use trellis_api::shop::v1::shop_service_client::ShopServiceClient;
@@ -158,10 +158,10 @@ pub(crate) fn request<T>(message: T, credential: Option<&Credential>) -> Request
 pub(crate) fn label(status: &Status) -> String {
     match error::reason(status) {
         // A few reasons only repeat the code.
-        Some(reason) if reason != name(status.code()) => {
-            format!("{} {reason}", name(status.code()))
+        Some(reason) if reason != error::code_name(status.code()) => {
+            format!("{} {reason}", error::code_name(status.code()))
         }
-        _ => name(status.code()).to_owned(),
+        _ => error::code_name(status.code()).to_owned(),
     }
 }
 
@@ -177,30 +177,10 @@ pub(crate) fn explain(status: &Status) -> anyhow::Error {
     }
 }
 
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
 
     #[test]

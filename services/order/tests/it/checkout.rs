@@ -12,7 +12,7 @@ use trellis_api::shop::v1::order::State;
 use trellis_order::Settings;
 use trellis_storage::Faults;
 
-use super::shop::{Ground, Shop};
+use super::shop::{Ground, Shop, until};
 use super::world::Call;
 
 fn item(sku: &str, quantity: i32) -> CheckoutItem {
@@ -40,9 +40,7 @@ async fn a_happy_checkout_takes_two_writes() {
     let shop = Shop::new().await;
     // The relay's own writes are over when the first event is delivered.
     shop.buy("tok_ok").await;
-    while shop.store.outbox().backlog().await.unwrap().count != 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || shop.store.outbox().backlog().await.unwrap().count == 0).await;
     let gate = shop.world().gate(Call::Capture);
     let before = shop.faults.commits();
 

@@ -315,3 +315,13 @@ impl Bus for Heard {
 pub(crate) fn parse(order_id: &str) -> OrderId {
     order_id.parse().unwrap()
 }
+
+/// Waits until `reached` says so, which it must within half a minute.
+pub(crate) async fn until(reached: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !reached().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it comes to pass");
+}

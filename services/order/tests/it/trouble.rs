@@ -13,7 +13,7 @@ use trellis_storage::Faults;
 use trellis_storage::idempotency::Fingerprint;
 use uuid::Uuid;
 
-use super::shop::{Ground, Shop};
+use super::shop::{Ground, Shop, until};
 use super::store::pending;
 use super::world::{Call, Fault};
 
@@ -151,9 +151,7 @@ async fn an_answer_that_makes_no_sense_ends_with_an_operator_and_cancels_nothing
     }
     // Twenty postponements, and two quick repetitions in the first run.
     assert_eq!(shop.world().calls(Call::Capture), 22);
-    while shop.violations().await.is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(async || !shop.violations().await.is_empty()).await;
 
     assert_eq!(shop.violations().await, ["no saga is stuck"]);
     assert_eq!(shop.order(&order.order_id).await.state(), State::Pending);
@@ -221,9 +219,7 @@ async fn a_saga_that_takes_long_keeps_its_lease() {
     tokio::time::pause();
     tokio::time::advance(policy::HEARTBEAT).await;
     tokio::time::resume();
-    while shop.faults.commits() == commits {
-        tokio::task::yield_now().await;
-    }
+    until(async || shop.faults.commits() != commits).await;
 
     shop.advance(Duration::from_secs(6));
     let now = shop.ground.clock.now();

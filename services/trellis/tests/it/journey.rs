@@ -1,5 +1,7 @@
 //! What a customer does, from the first visit to the last.
 
+use std::time::Duration;
+
 use tonic::Code;
 use trellis_api::error;
 use trellis_api::shop::v1 as pb;
@@ -203,15 +205,18 @@ async fn what_is_bought_together_is_recommended_together() {
 
     // The event is on its way; the answer changes when it has arrived.
     let request = pb::ListRecommendationsRequest { skus: vec![skus[0].clone()], page_size: 1 };
-    let found = loop {
-        let answer = shop.client().list_recommendations(request.clone()).await.unwrap();
-        if let [first, ..] = answer.into_inner().products.as_slice() {
-            break first.sku.clone();
+    let found = async {
+        loop {
+            let answer = shop.client().list_recommendations(request.clone()).await.unwrap();
+            if let [first, ..] = answer.into_inner().products.as_slice() {
+                return first.sku.clone();
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     };
+    let found = tokio::time::timeout(Duration::from_secs(30), found).await;
 
-    assert_eq!(found, skus[2]);
+    assert_eq!(found.expect("the event arrives"), skus[2]);
 }
 
 async fn available(shop: &Shop, sku: &str) -> i64 {
