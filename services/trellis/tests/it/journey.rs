@@ -19,6 +19,11 @@ async fn a_customer_buys_over_grpc_from_a_fleet() {
     a_customer_buys_over_grpc(Topology::Fleet).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_buys_over_grpc_from_two_processes() {
+    a_customer_buys_over_grpc(Topology::TwoProcesses).await;
+}
+
 async fn a_customer_buys_over_grpc(topology: Topology) {
     let mut shop = Shop::start(topology);
     let mut client = shop.client();

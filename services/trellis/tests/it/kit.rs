@@ -15,6 +15,8 @@ pub(crate) use process::Process;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Topology {
     OneProcess,
+    /// Several services behind one listener, and several beside the gateway.
+    TwoProcesses,
     Fleet,
 }
 
@@ -38,6 +40,9 @@ impl Shop {
         let mut processes: Vec<Process> = Vec::new();
         let groups: &[&[&str]] = match topology {
             Topology::OneProcess => &[&[]],
+            Topology::TwoProcesses => {
+                &[&["inventory", "payment", "recommendation"], &["order", "user", "gateway"]]
+            }
             // Each after all that it calls.
             Topology::Fleet => &[
                 &["inventory"],
