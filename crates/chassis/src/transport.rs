@@ -5,6 +5,8 @@
 //! Retries, breakers and balancing are not here.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -54,7 +56,8 @@ pub fn remote(uri: &str) -> anyhow::Result<Transport> {
         .with_context(|| format!("{uri} is not a URI such as http://host:8080"))?;
     let complete = endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some();
     anyhow::ensure!(complete, "{uri} is not a URI such as http://host:8080");
-    Ok(Transport::new(Client::new(Remote { channel: connect(endpoint) })))
+    let peer = Arc::new(Peer { uri: uri.to_owned(), is_lost: AtomicBool::new(false) });
+    Ok(Transport::new(Client::new(Remote { channel: connect(endpoint), peer })))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that sets the limits")]
@@ -75,6 +78,14 @@ fn connect(endpoint: Endpoint) -> Channel {
 #[derive(Clone, Debug)]
 struct Remote {
     channel: Channel,
+    peer: Arc<Peer>,
+}
+
+/// What is known of a peer, so that an outage is logged once and not for each call.
+#[derive(Debug)]
+struct Peer {
+    uri: String,
+    is_lost: AtomicBool,
 }
 
 impl tower::Service<Request<Body>> for Remote {
@@ -86,15 +97,35 @@ impl tower::Service<Request<Body>> for Remote {
         &mut self,
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Result<(), Status>> {
-        self.channel.poll_ready(cx).map_err(|error| lost(&error))
+        self.channel.poll_ready(cx).map_err(|error| self.peer.lost(&error))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let call = self.channel.call(request);
+        let peer = Arc::clone(&self.peer);
         Box::pin(async move {
-            let response = call.await.map_err(|error| lost(&error))?;
-            Ok(response.map(|body| Body::new(body.map_err(|error| lost(&error)))))
+            let response = call.await.map_err(|error| peer.lost(&error))?;
+            peer.answered();
+            Ok(response.map(|body| Body::new(body.map_err(move |error| peer.lost(&error)))))
         })
+    }
+}
+
+impl Peer {
+    fn answered(&self) {
+        if self.is_lost.load(Ordering::Relaxed) && self.is_lost.swap(false, Ordering::Relaxed) {
+            tracing::info!(peer = self.uri, "peer answers again");
+        }
+    }
+
+    fn lost(&self, error: &(dyn std::error::Error + 'static)) -> Status {
+        let status = meaning(error);
+        if status.code() != Code::Unavailable || self.is_lost.swap(true, Ordering::Relaxed) {
+            tracing::debug!(peer = self.uri, error, "call lost");
+        } else {
+            tracing::warn!(peer = self.uri, error, "peer lost");
+        }
+        status
     }
 }
 
@@ -102,7 +133,7 @@ impl tower::Service<Request<Body>> for Remote {
 ///
 /// The peer may have done its work before the connection went, so whoever tries
 /// again relies on the peer being idempotent.
-fn lost(error: &(dyn std::error::Error + 'static)) -> Status {
+fn meaning(error: &(dyn std::error::Error + 'static)) -> Status {
     let mut cause = Some(error);
     while let Some(error) = cause {
         // Tonic reads the deadline from the header too, and may be first.
@@ -111,7 +142,6 @@ fn lost(error: &(dyn std::error::Error + 'static)) -> Status {
         }
         cause = error.source();
     }
-    tracing::warn!(error, "peer lost");
     trellis_api::error::status(
         Code::Unavailable,
         "PEER_UNREACHABLE",
