@@ -85,3 +85,13 @@ impl Parts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_caller_who_names_no_deadline_is_answered_before_giving_up() {
+        assert!(until() < Instant::now() + deadline::CLIENT_PATIENCE);
+    }
+}

@@ -115,3 +115,25 @@ fn databases_can_be_brought_up_to_date_beforehand() {
     assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
     assert!(folder.path().join("data/order.db").exists());
 }
+
+#[test]
+fn every_consumer_answers_for_its_dead_letters_wherever_it_runs() {
+    for topology in [Topology::OneProcess, Topology::TwoProcesses, Topology::Fleet] {
+        let shop = Shop::start(topology);
+        let endpoint = shop.endpoint();
+
+        let listed = shop.run(&["dlq", "list", "--endpoint", &endpoint]);
+        let order = shop.run(&["dlq", "replay", "order", "--endpoint", &endpoint]);
+        let recommendation =
+            shop.run(&["dlq", "replay", "recommendation", "--endpoint", &endpoint]);
+        let stranger = shop.run(&["dlq", "replay", "nobody", "--endpoint", &endpoint]);
+
+        assert_eq!(listed.stdout, b"no dead letters\n", "{topology:?}: {listed:?}");
+        for replayed in [order, recommendation] {
+            assert_eq!(replayed.stdout, b"0 handled, 0 failed again\n", "{replayed:?}");
+        }
+        assert!(!stranger.status.success());
+        let complaint = String::from_utf8_lossy(&stranger.stderr).into_owned();
+        assert!(complaint.contains("order or recommendation"), "{complaint}");
+    }
+}

@@ -198,8 +198,22 @@ async fn those_who_run_the_shop_change_stock_and_are_told_from_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_bought_together_is_recommended_together() {
-    let shop = Shop::start(Topology::OneProcess);
+async fn what_is_bought_together_is_recommended_together_by_one_process() {
+    what_is_bought_together_is_recommended_together(Topology::OneProcess).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bought_together_is_recommended_together_by_two_processes() {
+    what_is_bought_together_is_recommended_together(Topology::TwoProcesses).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bought_together_is_recommended_together_by_a_fleet() {
+    what_is_bought_together_is_recommended_together(Topology::Fleet).await;
+}
+
+async fn what_is_bought_together_is_recommended_together(topology: Topology) {
+    let shop = Shop::start(topology);
     let customer = shop.customer().await;
     let request = pb::ListProductsRequest { page_size: 3, ..Default::default() };
     let products = shop.client().list_products(request).await.unwrap().into_inner().products;
