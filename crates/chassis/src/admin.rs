@@ -11,7 +11,7 @@ use axum::routing::get;
 use http::StatusCode;
 use tokio::net::TcpListener;
 
-use crate::listen;
+use crate::listen::{self, Limits};
 use crate::shutdown::Shutdown;
 
 /// What has to be there before this process can serve.
@@ -73,7 +73,8 @@ impl Gate {
 
 /// Answers `/livez` and `/readyz` on `listener` until the stop is requested.
 pub fn serve(listener: TcpListener, readiness: Readiness, shutdown: &Shutdown) {
-    listen::http("admin", router(readiness, shutdown), listener, shutdown);
+    let router = router(readiness, shutdown);
+    listen::http("admin", router, listener, Limits::INTERNAL, shutdown);
 }
 
 fn router(readiness: Readiness, shutdown: &Shutdown) -> Router {

@@ -4,17 +4,18 @@
 //! number of streams, and of streams reset for errors), leaves Nagle's algorithm on,
 //! and speaks no HTTP/1.1 to handlers beside it.
 
+mod callers;
 mod connection;
 mod opening;
 
 use std::fmt::Display;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -23,11 +24,30 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::{HealthReporter, health_reporter};
 
+use crate::listen::callers::Callers;
 use crate::server::Server;
 use crate::shutdown::Shutdown;
 
 /// Connections at once on one listener; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 10_000;
+
+/// What one caller may have at once, by where the caller comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls in flight on one connection of HTTP/2.
+    pub streams: u32,
+    /// Connections from one address; zero for as many as it likes. Those of this
+    /// machine are not counted.
+    pub connections_per_address: usize,
+}
+
+impl Limits {
+    /// For customers, who are many and not known.
+    pub const EDGE: Self = Self { streams: 64, connections_per_address: 256 };
+
+    /// For the other services of the fleet, which share few connections.
+    pub const INTERNAL: Self = Self { streams: 128, connections_per_address: 0 };
+}
 
 /// How long to wait when the process has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,7 +63,8 @@ pub async fn bind(address: impl Display, setting: &str) -> anyhow::Result<TcpLis
 /// Answers gRPC on `listener` until the stop is requested, and says by
 /// `grpc.health.v1.Health` whether it serves.
 pub fn grpc(name: &'static str, routes: Routes, listener: TcpListener, shutdown: &Shutdown) {
-    http(name, routes.add_service(health(shutdown)).into_axum_router(), listener, shutdown);
+    let answering = routes.add_service(health(shutdown)).into_axum_router();
+    http(name, answering, listener, Limits::INTERNAL, shutdown);
 }
 
 /// `grpc.health.v1.Health`, which says so when this process leaves.
@@ -59,32 +80,39 @@ pub fn health(shutdown: &Shutdown) -> HealthServer<impl Health> {
 /// Handlers find the caller's address as [`axum::extract::ConnectInfo`], and in gRPC
 /// by `Request::remote_addr`. Calls of gRPC are limited in time; handlers of other
 /// requests limit themselves.
-pub fn http(name: &'static str, router: Router, listener: TcpListener, shutdown: &Shutdown) {
-    let stop = shutdown.requested();
+pub fn http(
+    name: &'static str,
+    router: Router,
+    listener: TcpListener,
+    limits: Limits,
+    shutdown: &Shutdown,
+) {
+    let stop = shutdown.clone();
     shutdown.spawn(name, async move {
         let server = Server::new(router);
-        let graceful = GracefulShutdown::new();
+        let callers = Callers::new(limits.connections_per_address);
         // Dropped with this task, the set takes its connections along.
         let mut connections = JoinSet::new();
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        tokio::pin!(stop);
+        let mut requested = pin!(stop.requested());
 
         loop {
             tokio::select! {
                 biased;
-                () = &mut stop => break,
+                () = requested.as_mut() => break,
                 Some(_) = connections.join_next() => {}
                 (stream, permit) = accept(name, &listener, &permits) => {
-                    let connection = connection::serve(stream, server.clone(), graceful.watcher());
+                    let Some(seat) = callers.admit(&stream) else { continue };
+                    let (server, stop) = (server.clone(), stop.requested());
                     connections.spawn(async move {
-                        connection.await;
-                        drop(permit);
+                        connection::serve(stream, server, limits, stop).await;
+                        drop((seat, permit));
                     });
                 }
             }
         }
         drop(listener);
-        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
         Ok(())
     });
 }

@@ -1,5 +1,6 @@
 //! One connection, with every limit that HTTP/1.1 and HTTP/2 have.
 
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,12 +9,13 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::Watcher;
+use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tonic::transport::server::{Connected as _, TcpConnectInfo};
 use tower::ServiceExt as _;
 
+use super::Limits;
 use super::opening::Opening;
 use crate::server::Server;
 
@@ -21,10 +23,9 @@ use crate::server::Server;
 /// two requests of HTTP/1.1.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
-const MAX_HEADER_BYTES: u32 = 16 * 1024;
+const MAX_HEADER_BYTES: u32 = 8 * 1024;
 /// Also the size of what is read at once; at most 100 headers are the default.
 const MAX_HTTP1_HEAD: usize = 64 * 1024;
-const MAX_CONCURRENT_STREAMS: u32 = 1024;
 
 /// Streams that the caller opened and reset before they were looked at
 /// (CVE-2023-44487); more close the connection.
@@ -32,7 +33,7 @@ const MAX_PENDING_RESETS: usize = 20;
 
 /// Streams that were reset here since the caller broke the protocol
 /// (RUSTSEC-2024-0003); more close the connection.
-const MAX_ERROR_RESETS: usize = 1024;
+const MAX_ERROR_RESETS: usize = 256;
 
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
@@ -40,9 +41,21 @@ const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves `stream` until its caller leaves, or until `watcher` says so and what is in
-/// flight is done.
-pub(super) async fn serve(stream: TcpStream, server: Server, watcher: Watcher) {
+/// How old a connection becomes, give or take a tenth, before its caller is sent away
+/// to make another: so that callers spread over instances that were added later.
+const MAX_AGE: Duration = Duration::from_mins(10);
+
+/// How long an old connection may take to finish what is in flight.
+const AGE_GRACE: Duration = Duration::from_secs(30);
+
+/// Serves `stream` until its caller leaves, until it is old, or until `stop` ends;
+/// what is in flight is finished first.
+pub(super) async fn serve(
+    stream: TcpStream,
+    server: Server,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
     // Nagle's algorithm would hold small frames back for 40 ms.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = &error as &dyn std::error::Error, "connection gone");
@@ -52,15 +65,33 @@ pub(super) async fn serve(stream: TcpStream, server: Server, watcher: Watcher) {
     let service = server.map_request(move |request: Request<Incoming>| known(request, &caller));
     let io = TokioIo::new(Opening::new(stream, HEADER_TIMEOUT));
 
-    let builder = builder();
-    let connection = builder.serve_connection(io, TowerToHyperService::new(service));
-    if let Err(error) = watcher.watch(connection).await {
+    let builder = builder(limits);
+    let connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
+    if let Err(error) = run(connection, stop).await {
         // Callers come and go; nobody here can do anything about it.
         tracing::debug!(error = error.as_ref() as &dyn std::error::Error, "connection failed");
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+async fn run<C, E>(mut connection: Pin<&mut C>, stop: impl Future<Output = ()>) -> Result<(), E>
+where
+    C: GracefulConnection<Error = E> + Future<Output = Result<(), E>>,
+{
+    let mut stop = pin!(stop);
+    let spread = rand::random_range(0.9..=1.1);
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = stop.as_mut() => {
+            connection.as_mut().graceful_shutdown();
+            return connection.await;
+        }
+        () = tokio::time::sleep(MAX_AGE.mul_f64(spread)) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::time::timeout(AGE_GRACE, connection).await.unwrap_or(Ok(()))
+}
+
+fn builder(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -70,7 +101,7 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_concurrent_streams(limits.streams)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_ERROR_RESETS)
         .max_header_list_size(MAX_HEADER_BYTES)

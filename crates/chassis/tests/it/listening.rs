@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::routing::get as route;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use trellis_chassis::listen::Limits;
 use trellis_chassis::{Shutdown, listen, transport};
 
 use crate::probe::{Probe, ask, client, get, said};
@@ -79,7 +83,7 @@ async fn one_port_speaks_grpc_and_http_1() {
     let router: Router = router;
     let listener = listen::bind("127.0.0.1:0", "TRELLIS_LISTEN").await.unwrap();
     let address = listener.local_addr().unwrap();
-    listen::http("both", router, listener, &shutdown);
+    listen::http("both", router, listener, Limits::EDGE, &shutdown);
 
     let answer = get(address, "/whoami").await;
     assert!(answer.contains("trace-id: "), "{answer}");
@@ -95,6 +99,21 @@ async fn a_caller_who_says_nothing_is_cut_off() {
 
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_is_sent_away() {
+    let address = Probe::default().listening(&Shutdown::default()).await;
+    let start = tokio::time::Instant::now();
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let handshake = http2::handshake::<_, _, Body>(TokioExecutor::new(), stream);
+    let (sender, connection) = handshake.await.unwrap();
+
+    connection.await.unwrap();
+
+    assert!(sender.is_closed());
+    let minutes = start.elapsed().as_secs_f64() / 60.0;
+    assert!((9.0..=11.1).contains(&minutes), "{minutes} minutes");
 }
 
 #[tokio::test]
@@ -113,7 +132,7 @@ async fn http_2_starts_with_our_limits() {
         let pair = settings.chunks(6).find(|pair| pair[..2] == [0, id])?;
         Some(u32::from_be_bytes(pair[2..].try_into().unwrap()))
     };
-    assert_eq!(setting(3), Some(1024), "MAX_CONCURRENT_STREAMS");
+    assert_eq!(setting(3), Some(128), "MAX_CONCURRENT_STREAMS");
     assert_eq!(setting(4), Some(1024 * 1024), "INITIAL_WINDOW_SIZE");
-    assert_eq!(setting(6), Some(16 * 1024), "MAX_HEADER_LIST_SIZE");
+    assert_eq!(setting(6), Some(8 * 1024), "MAX_HEADER_LIST_SIZE");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use trellis_chassis::admin::{self, Readiness};
+use trellis_chassis::listen::Limits;
 use trellis_chassis::{Shutdown, SystemClock, listen};
 
 use super::say;
@@ -40,12 +41,16 @@ pub(super) async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode
     let mut shop = compose::start(&roles, &config, token, &world, &shutdown).await?;
     match (shop.gateway.take(), internal) {
         (Some(gateway), internal) => {
-            listen::http("gateway", gateway, door, &shutdown);
+            listen::http("gateway", gateway, door, Limits::EDGE, &shutdown);
             if let Some(internal) = internal {
-                listen::http("internal", shop.internal(&shutdown)?, internal, &shutdown);
+                let router = shop.internal(&shutdown)?;
+                listen::http("internal", router, internal, Limits::INTERNAL, &shutdown);
             }
         }
-        (None, None) => listen::http("services", shop.internal(&shutdown)?, door, &shutdown),
+        (None, None) => {
+            let router = shop.internal(&shutdown)?;
+            listen::http("services", router, door, Limits::INTERNAL, &shutdown);
+        }
         (None, Some(_)) => anyhow::bail!(
             "TRELLIS_INTERNAL_LISTEN is for a process that runs the gateway: use TRELLIS_LISTEN"
         ),
