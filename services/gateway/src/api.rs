@@ -17,20 +17,22 @@ use trellis_api::shop::v1::shop_service_server::ShopService;
 
 use crate::identity;
 use crate::peers::Peers;
+use crate::remembered::Remembered;
 use crate::views::Views;
 
 /// The shop as customers see it.
 #[derive(Debug)]
 pub(crate) struct Shop {
     peers: Peers,
+    remembered: Remembered,
     views: Views,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Shop {
-    pub(crate) fn new(peers: Peers, views: Views) -> Self {
-        Self { peers, views }
+    pub(crate) fn new(peers: Peers, remembered: Remembered, views: Views) -> Self {
+        Self { peers, remembered, views }
     }
 
     /// The customer whose session the call shows.
@@ -86,14 +88,15 @@ impl ShopService for Shop {
         &self,
         request: Request<pb::GetProductRequest>,
     ) -> Answer<pb::GetProductResponse> {
-        catalogue::page(&self.peers, &self.views, request.into_inner()).await
+        let (remembered, views) = (&self.remembered, &self.views);
+        catalogue::page(&self.peers, remembered, views, request.into_inner()).await
     }
 
     async fn list_recommendations(
         &self,
         request: Request<pb::ListRecommendationsRequest>,
     ) -> Answer<pb::ListRecommendationsResponse> {
-        catalogue::recommend(&self.peers, request.into_inner()).await
+        catalogue::recommend(&self.peers, &self.remembered, request.into_inner()).await
     }
 
     async fn get_cart(&self, request: Request<pb::GetCartRequest>) -> Answer<pb::GetCartResponse> {

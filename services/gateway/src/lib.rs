@@ -1,8 +1,9 @@
 //! The public door of the shop.
 //!
 //! It knows who is calling, brings together what several services know, and
-//! answers gRPC and HTTP/JSON on one port. It keeps nothing: any instance can
-//! serve any call.
+//! answers gRPC and HTTP/JSON on one port. It keeps nothing that would be missed:
+//! any instance can serve any call, and what one remembers of the catalogue is only
+//! there to be shown when the inventory is away.
 
 pub mod audit;
 
@@ -15,6 +16,7 @@ mod identity;
 mod json;
 mod limit;
 mod peers;
+mod remembered;
 mod views;
 
 use std::sync::Arc;
@@ -78,7 +80,8 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
     let peers = Peers::new(&needs);
     let views = views::start(Arc::clone(&needs.bus), Arc::clone(&needs.clock), shutdown);
 
-    let shop = ShopServiceServer::new(api::Shop::new(peers.clone(), views))
+    let remembered = remembered::Remembered::new(Arc::clone(&needs.clock));
+    let shop = ShopServiceServer::new(api::Shop::new(peers.clone(), remembered, views))
         .max_decoding_message_size(MAX_MESSAGE);
     let admin = AdminServiceServer::new(admin::Admin::new(peers, needs.admin_token, needs.clock))
         .max_decoding_message_size(MAX_MESSAGE);

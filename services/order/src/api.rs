@@ -26,6 +26,8 @@ use crate::runner::Runner;
 use crate::saga::Peers;
 use crate::store::{Place, Store};
 
+use self::cart::Shown;
+
 /// The service.
 #[derive(Clone)]
 pub(crate) struct Orders(Arc<Parts>);
@@ -70,8 +72,8 @@ impl OrderService for Orders {
         request: Request<pb::GetCartRequest>,
     ) -> Result<Response<pb::GetCartResponse>, Status> {
         let user_id = parse::user_id(&request.into_inner().user_id)?;
-        let cart = self.0.cart(user_id).await?;
-        Ok(Response::new(pb::GetCartResponse { cart: Some(cart) }))
+        let Shown { cart, degraded } = self.0.cart(user_id).await?;
+        Ok(Response::new(pb::GetCartResponse { cart: Some(cart), degraded }))
     }
 
     async fn set_cart_item(
@@ -79,8 +81,8 @@ impl OrderService for Orders {
         request: Request<pb::SetCartItemRequest>,
     ) -> Result<Response<pb::SetCartItemResponse>, Status> {
         let change = parse::cart_change(&request.into_inner())?;
-        let cart = self.0.set_cart_item(change).await?;
-        Ok(Response::new(pb::SetCartItemResponse { cart: Some(cart) }))
+        let Shown { cart, degraded } = self.0.set_cart_item(change).await?;
+        Ok(Response::new(pb::SetCartItemResponse { cart: Some(cart), degraded }))
     }
 
     async fn checkout(

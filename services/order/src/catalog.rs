@@ -3,29 +3,39 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::{Code, Request, Status};
 use trellis_api::inventory::v1 as pb;
 use trellis_api::{Money, Sku};
+use trellis_chassis::deadline;
 
 use crate::domain::Product;
 use crate::error::Error;
 use crate::saga::Peers;
 
-/// How long the catalogue may take.
-const DEADLINE: Duration = Duration::from_secs(2);
+/// How long the catalogue may take over all that one call asks of it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// When the call that is being served goes on without the catalogue. A quarter of
+/// the caller's time is left over, to say so.
+pub(crate) fn until() -> Instant {
+    let left = deadline::remaining().map(|left| left * 3 / 4);
+    Instant::now() + left.map_or(PATIENCE, |left| left.min(PATIENCE))
+}
 
 /// The products that exist among `skus`, of which there are no more than an
 /// order can have lines.
 pub(crate) async fn products(
     peers: &Peers,
     skus: impl Iterator<Item = &Sku>,
+    until: Instant,
 ) -> Result<BTreeMap<Sku, Product>, Error> {
     let skus: Vec<String> = skus.map(Sku::to_string).collect();
     if skus.is_empty() {
         return Ok(BTreeMap::new());
     }
     let mut request = Request::new(pb::BatchGetProductsRequest { skus });
-    request.set_timeout(DEADLINE);
+    request.set_timeout(until.saturating_duration_since(Instant::now()));
     let response = peers.inventory.clone().batch_get_products(request).await.map_err(failure)?;
     let products = response.into_inner().products.into_iter();
     products.filter_map(|stocked| stocked.product).map(product).collect()

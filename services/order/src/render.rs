@@ -46,6 +46,17 @@ pub(crate) fn cart(lines: &[Line], products: &BTreeMap<Sku, Product>) -> pb::Car
     pb::Cart { items, total: total.map(Money::into) }
 }
 
+/// The lines alone, when nobody can say what they are and cost.
+pub(crate) fn unpriced_cart(lines: &[Line]) -> pb::Cart {
+    let item = |line: &Line| pb::CartItem {
+        sku: line.sku.to_string(),
+        quantity: line.quantity.get(),
+        unit_price: None,
+        title: String::new(),
+    };
+    pb::Cart { items: lines.iter().map(item).collect(), total: None }
+}
+
 fn item(item: &Item) -> pb::OrderItem {
     pb::OrderItem {
         sku: item.sku.to_string(),

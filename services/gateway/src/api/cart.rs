@@ -1,6 +1,6 @@
 //! Carts.
 
-use tonic::{Response, Status};
+use tonic::Response;
 use trellis_api::order::v1 as order;
 use trellis_api::shop::v1 as pb;
 use trellis_api::{Money, Quantity, Sku, error};
@@ -19,12 +19,12 @@ pub(super) async fn get(
         sku => Some(error::field("sku", sku)?),
     };
     let found = peers.order.clone().get_cart(order::GetCartRequest { user_id }).await?;
-    let mut cart = found.into_inner().cart;
+    let order::GetCartResponse { mut cart, degraded } = found.into_inner();
     if let (Some(sku), Some(cart)) = (wanted, &mut cart) {
         cart.items.retain(|item| item.sku == sku.as_str());
-        cart.total = total(&cart.items)?;
+        cart.total = total(&cart.items).map(Into::into);
     }
-    Ok(Response::new(pb::GetCartResponse { cart }))
+    Ok(Response::new(pb::GetCartResponse { cart, degraded }))
 }
 
 pub(super) async fn set(
@@ -35,21 +35,16 @@ pub(super) async fn set(
     let pb::SetCartItemRequest { sku, quantity } = request;
     let request = order::SetCartItemRequest { user_id, sku, quantity };
     let changed = peers.order.clone().set_cart_item(request).await?.into_inner();
-    Ok(Response::new(pb::SetCartItemResponse { cart: changed.cart }))
+    let order::SetCartItemResponse { cart, degraded } = changed;
+    Ok(Response::new(pb::SetCartItemResponse { cart, degraded }))
 }
 
-/// The sum of what is left of a cart; nothing costs nothing in no currency.
-fn total(items: &[pb::CartItem]) -> Result<Option<trellis_api::r#type::v1::Money>, Status> {
-    let mut total: Option<Money> = None;
-    for item in items {
-        let price = item.unit_price.clone().and_then(|price| Money::try_from(price).ok());
-        let quantity = Quantity::try_from(item.quantity).ok();
-        let line = price.zip(quantity).and_then(|(price, quantity)| price.checked_mul(quantity));
-        let line = line.ok_or_else(error::internal)?;
-        total = Some(match total {
-            None => line,
-            Some(total) => total.checked_add(line).ok_or_else(error::internal)?,
-        });
-    }
-    Ok(total.map(Into::into))
+/// The sum of what is left of a cart, if it is one: nothing costs nothing in no
+/// currency, and a line without a price leaves no sum.
+fn total(items: &[pb::CartItem]) -> Option<Money> {
+    let amount = |item: &pb::CartItem| {
+        let price = Money::try_from(item.unit_price.clone()?).ok()?;
+        price.checked_mul(Quantity::try_from(item.quantity).ok()?)
+    };
+    items.iter().map(amount).reduce(|sum, amount| sum?.checked_add(amount?)).flatten()
 }

@@ -9,6 +9,7 @@ use trellis_api::order::v1 as order;
 use trellis_api::shop::v1 as pb;
 
 use super::Answer;
+use crate::error::repeat_with_the_same_id;
 use crate::identity::UserId;
 use crate::peers::Peers;
 
@@ -24,7 +25,7 @@ pub(super) async fn checkout(
 ) -> Answer<pb::CheckoutResponse> {
     let pb::CheckoutRequest { request_id, payment_token, items } = request;
     let request = order::CheckoutRequest { user_id, request_id, payment_token, items };
-    let answer = peers.order.clone().checkout(request).await?;
+    let answer = peers.order.clone().checkout(request).await.map_err(repeat_with_the_same_id)?;
     Ok(pass_on(answer, |answer| pb::CheckoutResponse { order: answer.order }))
 }
 
@@ -57,7 +58,8 @@ pub(super) async fn cancel(
 ) -> Answer<pb::CancelOrderResponse> {
     let pb::CancelOrderRequest { order_id, request_id } = request;
     let request = order::CancelOrderRequest { user_id, order_id, request_id };
-    let answer = peers.order.clone().cancel_order(request).await?;
+    let answer =
+        peers.order.clone().cancel_order(request).await.map_err(repeat_with_the_same_id)?;
     Ok(pass_on(answer, |answer| pb::CancelOrderResponse { order: answer.order }))
 }
 

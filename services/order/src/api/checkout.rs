@@ -48,8 +48,11 @@ impl Parts {
         }
     }
 
-    /// Prices what is to be bought. The order's time is from before the cart is
-    /// read, so that what is put into the cart meanwhile is still in it afterwards.
+    /// Prices what is to be bought. Without the catalogue there is no price and no
+    /// order: nothing has begun, and the request may be made again.
+    ///
+    /// The order's time is from before the cart is read, so that what is put into the
+    /// cart meanwhile is still in it afterwards.
     async fn priced_order(
         &self,
         request: &CheckoutRequest,
@@ -61,7 +64,8 @@ impl Parts {
         if lines.is_empty() {
             return Err(Error::CartEmpty);
         }
-        let products = catalog::products(&self.peers, lines.iter().map(|line| &line.sku)).await?;
+        let skus = lines.iter().map(|line| &line.sku);
+        let products = catalog::products(&self.peers, skus, catalog::until()).await?;
         let (items, total) = price(&lines, &products).map_err(|error| match error {
             PriceError::UnknownProduct { index } if from_cart => {
                 Error::CartStale { sku: lines[index].sku.clone() }

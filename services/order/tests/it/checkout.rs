@@ -1,8 +1,6 @@
 //! Buying: what is answered, and once for each request.
 
-use std::time::Duration;
-
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 use trellis_api::error::{metadata, reason};
 use trellis_api::inventory::v1::reservation::State as Reserved;
 use trellis_api::order::v1 as pb;
@@ -205,19 +203,6 @@ async fn bad_input_is_refused_by_the_names_of_its_fields() {
         assert!(!refused.message().contains("4242"));
     }
     assert!(shop.all_orders().await.is_empty());
-}
-
-#[tokio::test]
-async fn a_catalogue_that_is_away_says_try_again() {
-    let shop = Shop::new().await;
-    shop.world().fail(Call::Products, super::world::Fault::Unavailable);
-
-    let mut request = Request::new(shop.purchase("tok_ok"));
-    request.set_timeout(Duration::from_secs(2));
-    let refused = shop.orders.clone().checkout(request).await.unwrap_err();
-
-    assert_eq!(refused.code(), Code::Unavailable);
-    assert_eq!(reason(&refused).as_deref(), Some("CATALOG_UNAVAILABLE"));
 }
 
 fn fields(status: &Status) -> Vec<String> {
