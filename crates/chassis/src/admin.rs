@@ -1,4 +1,5 @@
-//! What the machinery around a process asks it: does it live, is it ready?
+//! What the machinery around a process asks it: does it live, is it ready? And what
+//! those who run it can see and command: breakers, and chaos.
 //!
 //! It has a port of its own, so that it answers when the public one is full, and
 //! so that nobody outside can ask.
@@ -6,12 +7,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
-use axum::routing::get;
-use http::StatusCode;
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::{Method, StatusCode, Uri};
+use serde_json::Value;
 use tokio::net::TcpListener;
+use trellis_resilience::registry::{self, Registry};
 
 use crate::listen::{self, Limits};
+use crate::server::Front;
 use crate::shutdown::Shutdown;
 
 /// What has to be there before this process can serve.
@@ -71,10 +76,26 @@ impl Gate {
     }
 }
 
-/// Answers `/livez` and `/readyz` on `listener` until the stop is requested.
-pub fn serve(listener: TcpListener, readiness: Readiness, shutdown: &Shutdown) {
-    let router = router(readiness, shutdown);
-    listen::http("admin", router, listener, Limits::INTERNAL, shutdown);
+/// Where breakers and chaos are seen and commanded.
+const RESILIENCE: &str = "/debug/resilience";
+
+/// Answers `/livez`, `/readyz` and `/debug/resilience` on `listener` until the stop is
+/// requested. Whoever reaches it may command, so it is not for customers.
+pub fn serve(listener: TcpListener, readiness: Readiness, registry: Registry, shutdown: &Shutdown) {
+    let front = Front::open("admin", &Registry::new(registry.environment().clone()));
+    let router = router(readiness, shutdown).merge(resilience(registry));
+    listen::http("admin", router, listener, Limits::INTERNAL, front, shutdown);
+}
+
+fn resilience(registry: Registry) -> Router {
+    let answer = move |method: Method, uri: Uri, body: Bytes| async move {
+        let path = uri.path().strip_prefix(RESILIENCE).unwrap_or_default();
+        let (status, answer): (StatusCode, Value) =
+            registry::admin::answer(&registry, &method, path, &body);
+        (status, Json(answer))
+    };
+    let below = format!("{RESILIENCE}/{{*path}}");
+    Router::new().route(RESILIENCE, any(answer.clone())).route(&below, any(answer))
 }
 
 fn router(readiness: Readiness, shutdown: &Shutdown) -> Router {

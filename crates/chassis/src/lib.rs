@@ -1,8 +1,8 @@
 //! What every process needs, whatever its business: tasks that end, a clock,
 //! deadlines, roads to peers, listeners, an admin port and settings.
 //!
-//! Nothing here knows a service. Retries, breakers and balancing are not here
-//! either: they are layers over a [`Transport`].
+//! Nothing here knows a service. Retries, breakers, limits and balancing are those of
+//! the resilience crate, which roads and doors are made of.
 
 pub mod shutdown;
 
@@ -20,9 +20,9 @@ pub mod admin;
 
 pub mod config;
 
-mod client;
 mod server;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use server::Front;
 pub use shutdown::Shutdown;
 pub use transport::Transport;

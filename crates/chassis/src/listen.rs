@@ -25,7 +25,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::{HealthReporter, health_reporter};
 
 use crate::listen::callers::Callers;
-use crate::server::Server;
+use crate::server::{Front, Server};
 use crate::shutdown::Shutdown;
 
 /// Connections at once on one listener; more wait in the kernel's queue.
@@ -62,9 +62,15 @@ pub async fn bind(address: impl Display, setting: &str) -> anyhow::Result<TcpLis
 
 /// Answers gRPC on `listener` until the stop is requested, and says by
 /// `grpc.health.v1.Health` whether it serves.
-pub fn grpc(name: &'static str, routes: Routes, listener: TcpListener, shutdown: &Shutdown) {
+pub fn grpc(
+    name: &'static str,
+    routes: Routes,
+    listener: TcpListener,
+    front: Front,
+    shutdown: &Shutdown,
+) {
     let answering = routes.add_service(health(shutdown)).into_axum_router();
-    http(name, answering, listener, Limits::INTERNAL, shutdown);
+    http(name, answering, listener, Limits::INTERNAL, front, shutdown);
 }
 
 /// `grpc.health.v1.Health`, which says so when this process leaves.
@@ -85,11 +91,12 @@ pub fn http(
     router: Router,
     listener: TcpListener,
     limits: Limits,
+    front: Front,
     shutdown: &Shutdown,
 ) {
     let stop = shutdown.clone();
     shutdown.spawn(name, async move {
-        let server = Server::new(router);
+        let server = Server::new(router, &front);
         let callers = Callers::new(limits.connections_per_address);
         // Dropped with this task, the set takes its connections along.
         let mut connections = JoinSet::new();

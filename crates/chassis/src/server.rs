@@ -1,35 +1,85 @@
 //! What surrounds every handler, on the network's road and on the local one: its
-//! trace, its deadline, and a net under its panics.
+//! trace, and the server stack of the resilience crate, with a deadline, a limit, and a
+//! net under panics.
 
 use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use futures::FutureExt as _;
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use tokio::time::Instant;
-use tower::Service as _;
+use http::{HeaderValue, Request, Response, StatusCode};
+use tower::Layer as _;
 use tracing::Instrument as _;
+use trellis_resilience::chaos::{ChaosLayer, Chaotic};
+use trellis_resilience::core::limit;
+use trellis_resilience::grpc::server::{self, ServerLayer};
+use trellis_resilience::policy::PolicyTable;
+use trellis_resilience::registry::Registry;
 
-use crate::deadline::{self, Ending, Pulse, SERVER_PATIENCE, Touching, Until};
-use crate::shutdown;
 use crate::trace::{self, Trace};
+
+/// What chaos calls the handlers of a process, whatever they are.
+const SERVER: &str = "server";
+
+/// The fewest calls that are let in at once, however slow they seem.
+///
+/// A door serves look-ups of a millisecond and checkouts that wait for a card network,
+/// so latency alone says little about how full it is; so many calls are known to fit.
+const MIN_LIMIT: usize = 128;
+
+/// What stands before the handlers of a door: how many calls may be in at once, and
+/// which of them go first. Cheap to clone; all clones share one limit.
+#[derive(Clone, Debug)]
+pub struct Front {
+    layer: ServerLayer,
+    chaos: ChaosLayer,
+}
 
 /// A router with all that surrounds its handlers. Always ready, never serial.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    router: Router,
+    inner: server::Server<Chaotic<Router>>,
+}
+
+impl Front {
+    /// A door that refuses what would be too much at once, the least critical first;
+    /// `policies` says how critical each call is, and which are streams.
+    pub(crate) fn limited(name: &str, policies: PolicyTable, registry: &Registry) -> Self {
+        let limits = limit::Settings {
+            initial: 2 * MIN_LIMIT,
+            min: MIN_LIMIT,
+            ..limit::Settings::default()
+        };
+        let builder = ServerLayer::builder(name).limiter(limits).policies(policies);
+        Self::new(builder, registry)
+    }
+
+    /// A door inside of this process, behind one that is limited.
+    pub(crate) fn open(name: &str, registry: &Registry) -> Self {
+        Self::new(ServerLayer::builder(name).unlimited(), registry)
+    }
+
+    fn new(builder: server::Builder, registry: &Registry) -> Self {
+        let environment = registry.environment().clone();
+        let random = Arc::clone(&environment.random);
+        let chaos = ChaosLayer::new(Arc::clone(registry.chaos()), SERVER, random);
+        // Nothing around this server answers a late call in other words.
+        let builder = builder.environment(environment).broken(broken).head_start(Duration::ZERO);
+        let layer = builder.build();
+        Self { layer: layer.expect("1 <= 128 <= 256 <= 1000"), chaos }
+    }
 }
 
 impl Server {
-    pub(crate) fn new(router: Router) -> Self {
+    pub(crate) fn new(router: Router, front: &Front) -> Self {
         // With its state given, the router does not rebuild itself for each call.
-        Self { router: router.with_state(()) }
+        let handlers = front.chaos.layer(router.with_state(()));
+        Self { inner: front.layer.layer(handlers) }
     }
 }
 
@@ -43,83 +93,23 @@ impl tower::Service<Request<Body>> for Server {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let router = self.router.clone();
-        Box::pin(async move { Ok(answer(router, request).await) })
+        let trace = Trace::of(request.headers());
+        let span = tracing::info_span!("call", method = request.uri().path(), trace_id = %trace);
+        let call = self.inner.call(request);
+        Box::pin(async move {
+            let response = trace::scope(trace, call.instrument(span)).await;
+            let mut response = response.unwrap_or_else(|never| match never {});
+            trace.answer(response.headers_mut());
+            Ok(response.map(Body::new))
+        })
     }
 }
 
-async fn answer(router: Router, request: Request<Body>) -> Response<Body> {
-    let trace = Trace::of(request.headers());
-    let is_grpc = is_grpc(request.headers());
-    let span = tracing::info_span!("call", method = request.uri().path(), trace_id = %trace);
-
-    let call = async {
-        let call = async {
-            if is_grpc { in_time(router, request).await } else { run(router, request).await }
-        };
-        match AssertUnwindSafe(call).catch_unwind().await {
-            Ok(response) => response,
-            Err(panic) => {
-                tracing::error!(error = shutdown::said(panic.as_ref()), "handler failed");
-                broken(is_grpc)
-            }
-        }
-    };
-    let mut response = trace::scope(trace, call.instrument(span)).await;
-    trace.answer(response.headers_mut());
-    response
-}
-
-/// Answers by the caller's deadline, or within [`SERVER_PATIENCE`] where there is none.
-async fn in_time(router: Router, request: Request<Body>) -> Response<Body> {
-    match deadline::parse(request.headers()) {
-        Ok(Some(timeout)) => by_deadline(router, request, timeout).await,
-        Ok(None) => {
-            let pulse = Pulse::new();
-            let request = request.map(|body| Body::new(Touching::new(body, pulse.clone())));
-            let call = deadline::scope(None, run(router, request));
-            tokio::select! {
-                biased;
-                response = call => response,
-                () = pulse.lost(SERVER_PATIENCE) => deadline::exceeded().into_http(),
-            }
-        }
-        Err(status) => status.into_http(),
-    }
-}
-
-async fn by_deadline(router: Router, request: Request<Body>, timeout: Duration) -> Response<Body> {
-    if timeout.is_zero() {
-        return deadline::exceeded().into_http();
-    }
-    let deadline = Instant::now() + timeout;
-    let call = deadline::scope(Some(deadline), run(router, request));
-    match tokio::time::timeout_at(deadline, call).await {
-        Ok(response) => {
-            response.map(|body| Body::new(Until::new(body, deadline, Ending::Trailers)))
-        }
-        Err(_) => deadline::exceeded().into_http(),
-    }
-}
-
-async fn run(mut router: Router, request: Request<Body>) -> Response<Body> {
-    match router.call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
-/// The answer of a handler that panicked: it says nothing, since it knows nothing.
-fn broken(is_grpc: bool) -> Response<Body> {
-    if is_grpc {
-        return trellis_api::error::internal().into_http();
-    }
+/// The answer of a handler that panicked, for those who do not speak gRPC: it says
+/// nothing, since it knows nothing.
+fn broken() -> Response<Bytes> {
     let body = r#"{"error":{"code":500,"status":"INTERNAL","message":"internal error"}}"#;
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -128,8 +118,16 @@ fn broken(is_grpc: bool) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use axum::routing::post;
+    use tokio::time::Instant;
+    use tower::Service as _;
+    use trellis_resilience::Environment;
+    use trellis_resilience::grpc::server::PATIENCE;
 
     use super::*;
+
+    fn server(router: Router) -> Server {
+        Server::new(router, &Front::open("test", &Registry::new(Environment::tokio())))
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_handler_that_hangs_without_a_deadline_is_given_up() {
@@ -138,10 +136,10 @@ mod tests {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         let start = Instant::now();
 
-        let response = answer(router, request).await;
+        let response = server(router).call(request).await.unwrap();
 
         assert_eq!(response.headers()["grpc-status"], "4");
-        assert_eq!(start.elapsed().as_secs(), SERVER_PATIENCE.as_secs());
+        assert_eq!(start.elapsed().as_secs(), PATIENCE.as_secs());
     }
 
     #[tokio::test]
@@ -149,7 +147,7 @@ mod tests {
         let router = Router::new().route("/", post(async || -> () { panic!("on purpose") }));
         let request = Request::post("/").body(Body::empty()).unwrap();
 
-        let response = answer(router, request).await;
+        let response = server(router).call(request).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");

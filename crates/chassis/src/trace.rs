@@ -28,6 +28,13 @@ pub fn current() -> Option<Trace> {
     CURRENT.try_with(|trace| *trace).ok()
 }
 
+/// Tells a peer of the trace of the call that is being served, if there is one.
+pub(crate) fn inject(headers: &mut HeaderMap) {
+    if let Some(trace) = current() {
+        trace.send(headers);
+    }
+}
+
 /// Runs `call` as a part of `trace`.
 pub(crate) async fn scope<F: Future>(trace: Trace, call: F) -> F::Output {
     CURRENT.scope(trace, call).await

@@ -1,151 +1,152 @@
 //! The two roads to a peer, which callers cannot tell apart.
 //!
-//! Both carry the trace and the deadline, and both end in the same server stack. A
-//! message may have 4 MiB on either, which is what the generated code decodes.
-//! Retries, breakers and balancing are not here.
+//! Both go through the same client of the resilience crate, with the policies of their
+//! edge, and both end in the same server stack. A message may have 4 MiB on either,
+//! which is what the generated code decodes.
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use http::{Request, Response};
-use http_body_util::BodyExt as _;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status, TimeoutExpired};
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
+use trellis_resilience::Environment;
+use trellis_resilience::core::{breaker, throttle};
+use trellis_resilience::grpc::client::{Builder, Client};
+use trellis_resilience::net::fleet::Fleet;
+use trellis_resilience::net::resolve::Target;
+use trellis_resilience::observe::LogListener;
+use trellis_resilience::policy::{MethodPolicy, PolicyTable};
+use trellis_resilience::registry::Registry;
 
-use crate::client::Client;
-use crate::deadline;
-use crate::server::Server;
+use crate::deadline::CLIENT_PATIENCE;
+use crate::server::{Front, Server};
+use crate::trace;
 
 /// A road to a peer: what every generated client is made over.
 pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The product of bandwidth and delay at 1 Gbit/s and 8 ms.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-/// Some streams may be slow to read without stopping the others.
-const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
-
-/// The road to a peer in this process.
-///
-/// Messages are encoded all the same, so that nothing works here which a network
-/// would break. The handler runs inside the caller's task and ends when the caller
-/// stops waiting.
-pub fn local(routes: Routes) -> Transport {
-    let peer = Server::new(routes.into_axum_router())
-        .map_request(|request: Request<Body>| request.map(axum::body::Body::new))
-        .map_response(|response| response.map(Body::new))
-        .map_err(|never: Infallible| match never {});
-    Transport::new(Client::new(peer))
-}
-
-/// The road to a peer at `uri`, such as `http://inventory:8080`.
-///
-/// It connects when it is first used, and again whenever the connection is lost.
-pub fn remote(uri: &str) -> anyhow::Result<Transport> {
-    let endpoint = Endpoint::from_shared(uri.to_owned())
-        .with_context(|| format!("{uri} is not a URI such as http://host:8080"))?;
-    let complete = endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some();
-    anyhow::ensure!(complete, "{uri} is not a URI such as http://host:8080");
-    let peer = Arc::new(Peer { uri: uri.to_owned(), is_lost: AtomicBool::new(false) });
-    Ok(Transport::new(Client::new(Remote { channel: connect(endpoint), peer })))
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the place that sets the limits")]
-fn connect(endpoint: Endpoint) -> Channel {
-    endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        // A peer that is gone without a word is noticed, also between calls.
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .connect_lazy()
-}
-
-/// A channel whose failures have the right code.
+/// From whom to whom, and what may be done with the calls on the way.
 #[derive(Clone, Debug)]
-struct Remote {
-    channel: Channel,
-    peer: Arc<Peer>,
+pub struct Edge {
+    name: &'static str,
+    policies: PolicyTable,
+    is_guarded: bool,
 }
 
-/// What is known of a peer, so that an outage is logged once and not for each call.
-#[derive(Debug)]
-struct Peer {
-    uri: String,
-    is_lost: AtomicBool,
+/// Makes the roads of a process, which operators see in one place. Cheap to clone; all
+/// clones are one.
+#[derive(Clone, Debug)]
+pub struct Roads {
+    registry: Registry,
 }
 
-impl tower::Service<Request<Body>> for Remote {
-    type Response = Response<Body>;
-    type Error = Status;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send>>;
-
-    fn poll_ready(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Status>> {
-        self.channel.poll_ready(cx).map_err(|error| self.peer.lost(&error))
+impl Edge {
+    /// `name` says who calls whom, such as `order.payment`: it is the name of the edge
+    /// in metrics, for operators, and for chaos.
+    pub fn new(name: &'static str, policies: PolicyTable) -> Self {
+        Self { name, policies, is_guarded: true }
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let call = self.channel.call(request);
-        let peer = Arc::clone(&self.peer);
-        Box::pin(async move {
-            let response = call.await.map_err(|error| peer.lost(&error))?;
-            peer.answered();
-            Ok(response.map(|body| Body::new(body.map_err(move |error| peer.lost(&error)))))
-        })
+    /// An edge of which nothing is known: every call is made once, with the time that
+    /// its caller names, and none is refused.
+    pub fn plain(name: &'static str) -> Self {
+        let once = MethodPolicy {
+            timeout: None,
+            idle_timeout: CLIENT_PATIENCE,
+            ..MethodPolicy::default().attempts(1).fail_fast()
+        };
+        Self { is_guarded: false, ..Self::new(name, PolicyTable::new(once)) }
     }
 }
 
-impl Peer {
-    fn answered(&self) {
-        if self.is_lost.load(Ordering::Relaxed) && self.is_lost.swap(false, Ordering::Relaxed) {
-            tracing::info!(peer = self.uri, "peer answers again");
+impl Roads {
+    /// Logs what happens to them.
+    pub fn new() -> Self {
+        let environment = Environment { listener: Arc::new(LogListener), ..Environment::tokio() };
+        Self { registry: Registry::new(environment) }
+    }
+
+    /// Everything that operators can look at and command.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A door of this process that is called `name`. `policies` says of the calls that
+    /// come in how critical they are, and which are streams.
+    pub fn front(&self, name: &str, policies: PolicyTable) -> Front {
+        Front::limited(name, policies, &self.registry)
+    }
+
+    /// The road to a peer in this process.
+    ///
+    /// Messages are encoded all the same, so that nothing works here which a network
+    /// would break. The handler runs inside the caller's task and ends when the caller
+    /// stops waiting.
+    pub fn local(&self, edge: &Edge, routes: Routes) -> Transport {
+        self.behind(&Front::open(edge.name, &self.registry), edge, routes)
+    }
+
+    /// As [`Self::local`], behind a door that others come through as well.
+    pub fn behind(&self, front: &Front, edge: &Edge, routes: Routes) -> Transport {
+        let peer = Server::new(routes.into_axum_router(), front)
+            .map_request(|request: Request<Body>| request.map(axum::body::Body::new))
+            .map_response(|response| response.map(Body::new))
+            .map_err(|never: Infallible| match never {});
+        let client = self.client(edge).over(peer).build();
+        Transport::new(client.expect("the settings that are not set are sound"))
+    }
+
+    /// The road to the instances of a peer at `target`, such as `http://inventory:8080`
+    /// or several of these with commas in between.
+    ///
+    /// They are connected to when they are first used, and again whenever a connection
+    /// is lost.
+    pub fn remote(&self, edge: &Edge, target: &str) -> anyhow::Result<Transport> {
+        let target: Target = target.parse()?;
+        let fleet = Fleet::builder(edge.name)
+            .peers(target)
+            .environment(self.registry.environment().clone())
+            .build()
+            .context("the fleet cannot be made so")?;
+        Ok(Transport::new(self.client(edge).fleet(fleet).build()?))
+    }
+
+    fn client(&self, edge: &Edge) -> Builder<()> {
+        let client = Client::builder(edge.name)
+            .policies(edge.policies.clone())
+            .registry(&self.registry)
+            .inject(trace::inject);
+        if edge.is_guarded {
+            return client;
         }
-    }
-
-    fn lost(&self, error: &(dyn std::error::Error + 'static)) -> Status {
-        let status = meaning(error);
-        if status.code() != Code::Unavailable || self.is_lost.swap(true, Ordering::Relaxed) {
-            tracing::debug!(peer = self.uri, error, "call lost");
-        } else {
-            tracing::warn!(peer = self.uri, error, "peer lost");
-        }
-        status
+        let never = breaker::Settings {
+            consecutive_failures: None,
+            failure_rate: None,
+            slow_rate: None,
+            ..breaker::Settings::default()
+        };
+        let nothing = throttle::Settings { cap: 0.0, ..throttle::Settings::default() };
+        client.breaker(never).throttle(nothing).bulkhead(usize::MAX)
     }
 }
 
-/// What a failure of the transport means to the caller.
-///
-/// The peer may have done its work before the connection went, so whoever tries
-/// again relies on the peer being idempotent.
-fn meaning(error: &(dyn std::error::Error + 'static)) -> Status {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        // Tonic reads the deadline from the header too, and may be first.
-        if error.is::<TimeoutExpired>() {
-            return deadline::exceeded();
-        }
-        cause = error.source();
+impl Default for Roads {
+    fn default() -> Self {
+        Self::new()
     }
-    trellis_api::error::status(
-        Code::Unavailable,
-        "PEER_UNREACHABLE",
-        "a service that is needed cannot be reached",
-        &[],
-    )
+}
+
+/// The road to a peer in this process, for a caller who shares nothing with others.
+pub fn local(routes: Routes) -> Transport {
+    Roads::new().local(&Edge::plain("local"), routes)
+}
+
+/// The road to a peer at `target`, for a caller who shares nothing with others.
+pub fn remote(target: &str) -> anyhow::Result<Transport> {
+    Roads::new().remote(&Edge::plain("remote"), target)
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::{HeaderMap, header};
 use tonic::service::Routes;
 use tower::ServiceExt as _;
-use trellis_chassis::transport;
+use trellis_chassis::Transport;
 
 use crate::json::Transcoder;
 
@@ -16,9 +16,10 @@ struct Door {
     json: Transcoder,
 }
 
-/// Answers gRPC calls with `routes`, and everything else through its JSON form.
-pub(crate) fn router(routes: Routes) -> anyhow::Result<Router> {
-    let json = Transcoder::new(transport::local(routes.clone()))?;
+/// Answers gRPC calls with `routes`, and everything else in JSON by calls over `road`,
+/// which leads to the same.
+pub(crate) fn router(routes: Routes, road: Transport) -> anyhow::Result<Router> {
+    let json = Transcoder::new(road)?;
     let grpc = routes.prepare().into_axum_router().with_state(());
     Ok(Router::new().fallback(answer).with_state(Door { grpc, json }))
 }

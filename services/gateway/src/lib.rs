@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 use tonic::service::Routes;
 use trellis_api::shop::v1::admin_service_server::AdminServiceServer;
 use trellis_api::shop::v1::shop_service_server::ShopServiceServer;
-use trellis_chassis::transport::Transport;
-use trellis_chassis::{Clock, Shutdown, listen};
+use trellis_chassis::transport::{Edge, Roads, Transport};
+use trellis_chassis::{Clock, Front, Shutdown, listen};
 use trellis_events::bus::Bus;
 
 pub use peers::Peers;
@@ -61,6 +61,10 @@ pub struct Needs {
     pub order: Transport,
     /// The recommendation service.
     pub recommendation: Transport,
+    /// How its own JSON form reaches it.
+    pub roads: Roads,
+    /// What stands before it.
+    pub front: Front,
     /// Where product views go.
     pub bus: Arc<dyn Bus>,
     /// What time it is.
@@ -101,5 +105,6 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
         // grpcurl before 1.8.8 knows only this version.
         .add_service(reflection().build_v1alpha()?);
 
-    Ok(limit::layer(settings, door::router(routes)?, shutdown))
+    let json = needs.roads.behind(&needs.front, &Edge::plain("json.gateway"), routes.clone());
+    Ok(limit::layer(settings, door::router(routes, json)?, shutdown))
 }

@@ -12,18 +12,24 @@ use anyhow::Context as _;
 use axum::Router;
 use secrecy::SecretString;
 use tonic::service::Routes;
-use trellis_chassis::transport::{self, Transport};
-use trellis_chassis::{Clock, Shutdown};
+use trellis_chassis::transport::{Edge, Roads, Transport};
+use trellis_chassis::{Clock, Front, Shutdown};
 use trellis_events::bus::{Bus, Direct, Subscriber};
 
 use crate::config::Config;
+use crate::edges;
 use crate::role::{Role, Roles};
 
-/// What all services share: time, and how databases are opened.
+/// What all services share: time, how they reach one another, and how databases are
+/// opened.
 #[derive(Clone, Debug)]
 pub struct World {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// How services reach one another.
+    pub roads: Roads,
+    /// What stands before the gateway.
+    pub front: Front,
     /// How databases are opened; tests put faults in here.
     pub storage: trellis_storage::Options,
 }
@@ -34,6 +40,7 @@ pub struct Shop {
     /// What the gateway answers, if it runs here.
     pub gateway: Option<Router>,
     local: BTreeMap<Role, Routes>,
+    roads: Roads,
 }
 
 /// Starts the services of `roles`, which end when `shutdown` is requested.
@@ -69,7 +76,7 @@ pub async fn start(
     if roles.iter().any(publishes) {
         bus.connect(services.subscribers()?);
     }
-    Ok(Shop { gateway, local: services.local })
+    Ok(Shop { gateway, local: services.local, roads: world.roads.clone() })
 }
 
 impl Shop {
@@ -92,7 +99,8 @@ impl Shop {
 
     /// The road to a service that runs here.
     pub fn local(&self, role: Role) -> Option<Transport> {
-        self.local.get(&role).cloned().map(transport::local)
+        let edge = edges::between(Role::Gateway, role)?;
+        Some(self.roads.local(&edge, self.local.get(&role)?.clone()))
     }
 }
 
@@ -114,7 +122,9 @@ impl Services<'_> {
         let needs = trellis_inventory::Needs { store, clock: self.clock() };
         let routes = trellis_inventory::start(&self.config.inventory, needs, shutdown).await?;
         if self.config.sample_catalogue {
-            crate::catalogue::fill_if_empty(transport::local(routes.clone())).await?;
+            let edge = Edge::plain("catalogue.inventory");
+            let inventory = self.world.roads.local(&edge, routes.clone());
+            crate::catalogue::fill_if_empty(inventory).await?;
         }
         self.local.insert(Role::Inventory, routes);
         Ok(())
@@ -159,8 +169,8 @@ impl Services<'_> {
     async fn order(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
         let needs = trellis_order::Needs {
             store: trellis_order::store::open(&self.database(Role::Order)?, &self.world.storage)?,
-            inventory: self.road(Role::Inventory)?,
-            payment: self.road(Role::Payment)?,
+            inventory: self.road(Role::Order, Role::Inventory)?,
+            payment: self.road(Role::Order, Role::Payment)?,
             bus: Arc::new(bus.clone()),
             clock: self.clock(),
         };
@@ -175,12 +185,15 @@ impl Services<'_> {
         admin_token: SecretString,
         shutdown: &Shutdown,
     ) -> anyhow::Result<Router> {
+        let road = |to| self.road(Role::Gateway, to);
         let needs = trellis_gateway::Needs {
-            user: self.road(Role::User)?,
-            inventory: self.road(Role::Inventory)?,
-            payment: self.road(Role::Payment)?,
-            order: self.road(Role::Order)?,
-            recommendation: self.road(Role::Recommendation)?,
+            user: road(Role::User)?,
+            inventory: road(Role::Inventory)?,
+            payment: road(Role::Payment)?,
+            order: road(Role::Order)?,
+            recommendation: road(Role::Recommendation)?,
+            roads: self.world.roads.clone(),
+            front: self.world.front.clone(),
             bus: Arc::new(bus.clone()),
             clock: self.clock(),
             admin_token,
@@ -193,26 +206,38 @@ impl Services<'_> {
             Subscriber {
                 consumer: trellis_order::CONSUMER,
                 kinds: trellis_order::SUBSCRIPTIONS,
-                transport: self.road(Role::Order)?,
+                transport: self.deliveries(Role::Order)?,
             },
             Subscriber {
                 consumer: trellis_recommendation::CONSUMER,
                 kinds: trellis_recommendation::SUBSCRIPTIONS,
-                transport: self.road(Role::Recommendation)?,
+                transport: self.deliveries(Role::Recommendation)?,
             },
         ])
     }
 
+    fn deliveries(&self, to: Role) -> anyhow::Result<Transport> {
+        let edge = edges::events(to).with_context(|| format!("{to} hears no events"))?;
+        self.over(&edge, to)
+    }
+
+    fn road(&self, from: Role, to: Role) -> anyhow::Result<Transport> {
+        let edge = edges::between(from, to);
+        let edge = edge.with_context(|| format!("nothing says how {from} calls {to}"))?;
+        self.over(&edge, to)
+    }
+
     /// The short road where the service runs in this process, else the long one.
-    fn road(&self, role: Role) -> anyhow::Result<Transport> {
-        if let Some(routes) = self.local.get(&role) {
-            return Ok(transport::local(routes.clone()));
+    fn over(&self, edge: &Edge, to: Role) -> anyhow::Result<Transport> {
+        let roads = &self.world.roads;
+        if let Some(routes) = self.local.get(&to) {
+            return Ok(roads.local(edge, routes.clone()));
         }
-        let address = self.config.peers.get(role).with_context(|| {
-            let variable = format!("TRELLIS_PEERS_{}", role.name().to_uppercase());
-            format!("nobody says where the {role} service is: set {variable}, or run it here")
+        let variable = format!("TRELLIS_PEERS_{}", to.name().to_uppercase());
+        let address = self.config.peers.get(to).with_context(|| {
+            format!("nobody says where the {to} service is: set {variable}, or run it here")
         })?;
-        transport::remote(address).with_context(|| format!("{address} is no address of {role}"))
+        roads.remote(edge, address).with_context(|| format!("{variable} cannot be used"))
     }
 
     fn database(&self, role: Role) -> anyhow::Result<String> {

@@ -14,10 +14,11 @@ use tonic::{Request, Response, Status};
 use trellis_api::error;
 use trellis_api::shop::v1::admin_service_client::AdminServiceClient;
 use trellis_api::shop::v1::shop_service_client::ShopServiceClient;
-use trellis_chassis::transport::{self, Transport};
+use trellis_chassis::transport::{Roads, Transport};
 
 use crate::admin_token;
 use crate::config::Config;
+use crate::edges;
 use crate::statistics::Statistics;
 
 pub(crate) use interrupt::finish;
@@ -54,7 +55,7 @@ pub(crate) struct Credential(MetadataValue<Ascii>);
 impl Admin {
     /// It connects at the first call. Needs the admin token.
     pub(crate) fn connect(endpoint: &str, config: &Config) -> anyhow::Result<Self> {
-        let client = AdminServiceClient::new(transport::remote(endpoint)?)
+        let client = AdminServiceClient::new(Roads::new().remote(&edges::staff(), endpoint)?)
             .max_decoding_message_size(MAX_ANSWER);
         let token = admin_token::find(config)?;
         let token = Credential::new(token.expose_secret())
@@ -85,9 +86,10 @@ impl Shop {
         patience: Duration,
         statistics: &Arc<Statistics>,
     ) -> anyhow::Result<Vec<Self>> {
+        let roads = Roads::new();
         (0..callers.div_ceil(CALLERS_PER_CONNECTION))
             .map(|_| {
-                let client = ShopServiceClient::new(transport::remote(endpoint)?);
+                let client = ShopServiceClient::new(roads.remote(&edges::customers(), endpoint)?);
                 Ok(Self { client, patience, statistics: Arc::clone(statistics) })
             })
             .collect()
@@ -169,7 +171,7 @@ pub(crate) fn label(status: &Status) -> String {
 pub(crate) fn explain(status: &Status) -> anyhow::Error {
     let said = anyhow::anyhow!("{}: {}", label(status), status.message());
     match error::reason(status).as_deref() {
-        Some("PEER_UNREACHABLE") => said.context(
+        Some("UNSENT" | "CONNECTION_LOST" | "NO_ENDPOINTS") => said.context(
             "nobody answers: is the shop running? start it with `trellis`, or name it with \
              --endpoint",
         ),
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn who_finds_nobody_is_told_to_start_the_shop() {
-        let status = error::status(Code::Unavailable, "PEER_UNREACHABLE", "lost", &[]);
+        let status = error::status(Code::Unavailable, "UNSENT", "lost", &[]);
 
         assert!(explain(&status).to_string().contains("start it with `trellis`"));
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use trellis_chassis::admin::{self, Readiness};
+use trellis_chassis::transport::Roads;
 use trellis_chassis::{Shutdown, listen};
 
 use crate::probe::get;
@@ -11,7 +12,8 @@ use crate::probe::get;
 async fn admin(readiness: &Readiness, shutdown: &Shutdown) -> SocketAddr {
     let listener = listen::bind("127.0.0.1:0", "TRELLIS_ADMIN_LISTEN").await.unwrap();
     let address = listener.local_addr().unwrap();
-    admin::serve(listener, readiness.clone(), shutdown);
+    let registry = Roads::new().registry().clone();
+    admin::serve(listener, readiness.clone(), registry, shutdown);
     address
 }
 
@@ -44,4 +46,16 @@ async fn a_process_that_leaves_lives_and_is_not_ready() {
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert!(answer.ends_with("leaving\n"), "{answer}");
     assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn operators_see_breakers_and_chaos() {
+    let address = admin(&Readiness::default(), &Shutdown::default()).await;
+
+    let all = get(address, "/debug/resilience").await;
+    assert!(all.starts_with("HTTP/1.1 200"), "{all}");
+    let chaos = get(address, "/debug/resilience/chaos").await;
+    assert!(chaos.ends_with(r#"{"chaos":[]}"#), "{chaos}");
+    let nothing = get(address, "/debug/resilience/nothing").await;
+    assert!(nothing.starts_with("HTTP/1.1 404"), "{nothing}");
 }

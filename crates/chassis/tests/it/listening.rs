@@ -15,7 +15,9 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use trellis_chassis::listen::Limits;
+use trellis_chassis::transport::Roads;
 use trellis_chassis::{Shutdown, listen, transport};
+use trellis_resilience::policy::PolicyTable;
 
 use crate::probe::{Probe, ask, client, get, said};
 
@@ -83,7 +85,8 @@ async fn one_port_speaks_grpc_and_http_1() {
     let router: Router = router;
     let listener = listen::bind("127.0.0.1:0", "TRELLIS_LISTEN").await.unwrap();
     let address = listener.local_addr().unwrap();
-    listen::http("both", router, listener, Limits::EDGE, &shutdown);
+    let front = Roads::new().front("both", PolicyTable::default());
+    listen::http("both", router, listener, Limits::EDGE, front, &shutdown);
 
     let answer = get(address, "/whoami").await;
     assert!(answer.contains("trace-id: "), "{answer}");

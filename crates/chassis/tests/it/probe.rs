@@ -18,7 +18,9 @@ use trellis_api::recommendation::v1::recommendation_service_server::{
 use trellis_api::recommendation::v1::{
     AuditRecommendationsRequest, AuditRecommendationsResponse, RecommendRequest, RecommendResponse,
 };
+use trellis_chassis::transport::Roads;
 use trellis_chassis::{Shutdown, Transport, deadline, listen, trace, transport};
+use trellis_resilience::policy::PolicyTable;
 
 pub(crate) type Client = RecommendationServiceClient<Transport>;
 
@@ -112,7 +114,8 @@ impl Probe {
     pub(crate) async fn listening(self, shutdown: &Shutdown) -> SocketAddr {
         let listener = listen::bind("127.0.0.1:0", "TRELLIS_LISTEN").await.unwrap();
         let address = listener.local_addr().unwrap();
-        listen::grpc("probe", self.routes(), listener, shutdown);
+        let front = Roads::new().front("probe", PolicyTable::default());
+        listen::grpc("probe", self.routes(), listener, front, shutdown);
         address
     }
 

@@ -46,6 +46,9 @@ fn said(json: &Value) -> &str {
         .unwrap()
 }
 
+/// Nobody answered, now or a moment ago.
+const UNREACHABLE: [&str; 2] = ["UNSENT", "NO_ENDPOINTS"];
+
 #[tokio::test]
 async fn orders_that_cannot_be_reached_are_to_be_repeated_with_the_same_id() {
     // The port is taken, and nobody listens on it.
@@ -57,7 +60,8 @@ async fn orders_that_cannot_be_reached_are_to_be_repeated_with_the_same_id() {
 
     for failed in [checkout(&shop).await.unwrap_err(), cancel(&shop).await.unwrap_err()] {
         assert_eq!(failed.code(), Code::Unavailable);
-        assert_eq!(reason(&failed).as_deref(), Some("PEER_UNREACHABLE"));
+        let reason = reason(&failed).unwrap();
+        assert!(UNREACHABLE.contains(&reason.as_str()), "{reason}");
         assert!(failed.message().contains("repeat the call with the same request_id"));
         assert_eq!(retry_after(&failed), Some(Duration::from_secs(1)));
     }
@@ -68,7 +72,8 @@ async fn orders_that_cannot_be_reached_are_to_be_repeated_with_the_same_id() {
     assert_eq!(failed.status, 503);
     assert_eq!(failed.headers["retry-after"], "1");
     assert_eq!(failed.headers["cache-control"], "private, no-store");
-    assert_eq!(said(&failed.json), "PEER_UNREACHABLE");
+    let reason = said(&failed.json);
+    assert!(UNREACHABLE.contains(&reason), "{reason}");
     assert!(failed.json["error"]["message"].as_str().unwrap().contains("Idempotency-Key"));
 }
 

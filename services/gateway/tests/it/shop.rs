@@ -17,9 +17,11 @@ use trellis_api::recommendation::v1::recommendation_service_server::Recommendati
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::shop_service_client::ShopServiceClient;
 use trellis_api::user::v1::user_service_server::UserServiceServer;
+use trellis_chassis::transport::Roads;
 use trellis_chassis::{ManualClock, Shutdown, Transport, transport};
 use trellis_events::bus::{Bus, Delivery, Outcome};
 use trellis_gateway::{Needs, Settings};
+use trellis_resilience::policy::PolicyTable;
 
 use super::peers::{Peers, Product, SESSION};
 
@@ -60,12 +62,15 @@ impl Shop {
         let clock = ManualClock::new(datetime!(2026-11-22 10:00 UTC));
         let inventory = InventoryServiceServer::new(peers.clone());
         let recommendation = RecommendationServiceServer::new(peers.clone());
+        let roads = Roads::new();
         let mut needs = Needs {
             user: transport::local(Routes::new(UserServiceServer::new(peers.clone()))),
             inventory: transport::local(Routes::new(inventory)),
             payment: transport::local(Routes::default()),
             order: transport::local(Routes::new(OrderServiceServer::new(peers.clone()))),
             recommendation: transport::local(Routes::new(recommendation)),
+            front: roads.front("gateway", PolicyTable::default()),
+            roads,
             bus: Arc::new(Nobody),
             clock: Arc::new(clock.clone()),
             admin_token: "admin".into(),

@@ -9,7 +9,9 @@ use anyhow::Context as _;
 use secrecy::SecretString;
 use trellis_api::shop::v1 as pb;
 use trellis_api::r#type::v1::{AuditCheck, AuditViolation};
+use trellis_chassis::transport::Roads;
 use trellis_chassis::{Clock, Shutdown, SystemClock};
+use trellis_resilience::policy::PolicyTable;
 use trellis_storage::Options;
 
 use super::say;
@@ -52,7 +54,9 @@ async fn read(config: Config) -> anyhow::Result<Vec<AuditCheck>> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let storage = Options { read_only: true, ..Options::default() };
-    let world = World { clock: Arc::clone(&clock), storage };
+    let roads = Roads::new();
+    let front = roads.front("audit", PolicyTable::default());
+    let world = World { clock: Arc::clone(&clock), roads, front, storage };
     let config = Config { sample_catalogue: false, ..config };
     let shutdown = Shutdown::default();
     shutdown.request();

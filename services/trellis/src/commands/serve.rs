@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use trellis_chassis::admin::{self, Readiness};
 use trellis_chassis::listen::Limits;
+use trellis_chassis::transport::Roads;
 use trellis_chassis::{Shutdown, SystemClock, listen};
 
 use super::say;
@@ -15,6 +16,7 @@ use crate::admin_token;
 use crate::cli::Serve;
 use crate::compose::{self, World};
 use crate::config::Config;
+use crate::edges;
 use crate::role::{Role, Roles};
 
 pub(super) async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
@@ -31,25 +33,32 @@ pub(super) async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode
     };
     let (address, admin_address) = (door.local_addr()?, admin.local_addr()?);
 
+    let roads = Roads::new();
+    let front = roads.front("door", edges::arrivals());
     let readiness = Readiness::default();
     let gate = readiness.expect("services");
-    admin::serve(admin, readiness, &shutdown);
+    admin::serve(admin, readiness, roads.registry().clone(), &shutdown);
 
-    let world =
-        World { clock: Arc::new(SystemClock), storage: trellis_storage::Options::default() };
+    let world = World {
+        clock: Arc::new(SystemClock),
+        roads: roads.clone(),
+        front: front.clone(),
+        storage: trellis_storage::Options::default(),
+    };
     let token = admin_token::find_or_make(&config)?;
     let mut shop = compose::start(&roles, &config, token, &world, &shutdown).await?;
     match (shop.gateway.take(), internal) {
         (Some(gateway), internal) => {
-            listen::http("gateway", gateway, door, Limits::EDGE, &shutdown);
+            listen::http("gateway", gateway, door, Limits::EDGE, front, &shutdown);
             if let Some(internal) = internal {
                 let router = shop.internal(&shutdown)?;
-                listen::http("internal", router, internal, Limits::INTERNAL, &shutdown);
+                let front = roads.front("internal", edges::arrivals());
+                listen::http("internal", router, internal, Limits::INTERNAL, front, &shutdown);
             }
         }
         (None, None) => {
             let router = shop.internal(&shutdown)?;
-            listen::http("services", router, door, Limits::INTERNAL, &shutdown);
+            listen::http("services", router, door, Limits::INTERNAL, front, &shutdown);
         }
         (None, Some(_)) => anyhow::bail!(
             "TRELLIS_INTERNAL_LISTEN is for a process that runs the gateway: use TRELLIS_LISTEN"

@@ -19,8 +19,10 @@ use trellis_api::order::v1 as pb;
 use trellis_api::order::v1::order_service_client::OrderServiceClient;
 use trellis_api::shop::v1::order::State;
 use trellis_api::shop::v1::{CheckoutItem, Order, Product};
+use trellis_chassis::transport::Roads;
 use trellis_chassis::{Clock as _, Shutdown, SystemClock};
 use trellis_gateway::audit;
+use trellis_resilience::policy::PolicyTable;
 use trellis_storage::{Faults, When};
 use trellis_trellis::compose::{self, Shop, World};
 use trellis_trellis::config::Config;
@@ -156,7 +158,9 @@ where
     let runtime = Runtime::new().unwrap();
     let answer = runtime.block_on(async {
         let storage = trellis_storage::Options { faults, ..Default::default() };
-        let world = World { clock: Arc::new(SystemClock), storage };
+        let roads = Roads::new();
+        let front = roads.front("test", PolicyTable::default());
+        let world = World { clock: Arc::new(SystemClock), roads, front, storage };
         let mut config = Config { data_dir: folder.into(), ..Config::default() };
         config.sample_catalogue = false;
         // The decoy password is hashed at each start.

@@ -1,7 +1,9 @@
 //! Starts shops for tests: real processes on free ports, each on a folder of its own.
 
 mod caller;
+pub(crate) mod load;
 mod process;
+mod replicated;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,6 +12,7 @@ use tempfile::TempDir;
 
 pub(crate) use caller::{Customer, as_admin, purchase, request_id};
 pub(crate) use process::Process;
+pub(crate) use replicated::Replicated;
 
 /// How the services are spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,12 @@ impl Shop {
     /// The process that answers customers.
     pub(crate) fn gateway(&self) -> &Process {
         self.processes.last().unwrap()
+    }
+
+    /// The process that runs this role alone.
+    pub(crate) fn process(&mut self, role: &str) -> &mut Process {
+        let mut processes = self.processes.iter_mut();
+        processes.find(|process| process.roles == [role]).expect("it is a fleet")
     }
 
     /// Where customers call.

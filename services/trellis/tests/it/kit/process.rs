@@ -5,6 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
 /// A process that answers calls. Dropping it kills it.
 pub(crate) struct Process {
     pub(crate) roles: Vec<&'static str>,
@@ -58,10 +64,38 @@ impl Process {
 
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        let id = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(asked.success());
+        self.signal("-TERM");
         self.child.wait().unwrap()
+    }
+
+    /// Makes a black hole of it: it keeps its connections and answers nothing.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Asks or commands the breakers and the chaos in it.
+    pub(crate) async fn debug(&self, method: &str, path: &str, body: &str) -> Value {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}/debug/resilience{path}", self.admin))
+            .body(Full::new(Bytes::from(body.to_owned())));
+        let response = client.request(request.unwrap()).await.unwrap();
+        let status = response.status();
+        let answer = response.into_body().collect().await.unwrap().to_bytes();
+        let answer = serde_json::from_slice(&answer).unwrap();
+        assert!(status.is_success(), "{status}: {answer}");
+        answer
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
     }
 
     /// What it has logged.

@@ -1,0 +1,44 @@
+//! What the settings decide.
+
+use std::time::Duration;
+
+use super::{Reason, Settings, Totals};
+use crate::core::random::Random;
+
+/// The share of the calls that is admitted right after the breaker closed.
+const FIRST_SHARE: f64 = 0.1;
+
+impl Settings {
+    /// Whether a closed breaker has seen enough.
+    pub(super) fn reason_to_open(&self, in_a_row: u64, totals: Totals) -> Option<Reason> {
+        let reaches = |limit: Option<f64>, rate: f64| limit.is_some_and(|limit| rate >= limit);
+        let is_enough = totals.calls >= u64::from(self.minimum_calls);
+        if self.consecutive_failures.is_some_and(|limit| in_a_row >= u64::from(limit)) {
+            Some(Reason::Consecutive)
+        } else if is_enough && reaches(self.failure_rate, totals.failure_rate()) {
+            Some(Reason::FailureRate)
+        } else if is_enough && reaches(self.slow_rate, totals.slow_rate()) {
+            Some(Reason::SlowRate)
+        } else {
+            None
+        }
+    }
+
+    /// How long to stay open after the last of `trips` in a row: between half and all
+    /// of a bound that doubles with each, so that those who opened together do not all
+    /// come back together ("equal jitter", Brooker, "Exponential Backoff And Jitter",
+    /// AWS 2015); and no less than the peer asked for.
+    pub(super) fn wait(&self, trips: u32, hold_off: Duration, random: &Random) -> Duration {
+        let doubled = 2_u32.saturating_pow(trips.saturating_sub(1));
+        let bound = self.open_base.saturating_mul(doubled).min(self.open_cap);
+        random.between(bound / 2, bound).max(hold_off.min(self.pushback_cap))
+    }
+
+    /// The share of the calls that is admitted so long after the breaker closed;
+    /// `None`: all.
+    pub(super) fn ramp_share(&self, closed_for: Duration) -> Option<f64> {
+        let is_over = closed_for >= self.ramp;
+        let passed = || closed_for.as_secs_f64() / self.ramp.as_secs_f64();
+        (!is_over).then(|| FIRST_SHARE + (1.0 - FIRST_SHARE) * passed())
+    }
+}

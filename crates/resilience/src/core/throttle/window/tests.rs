@@ -1,0 +1,72 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use loom::sync::atomic::AtomicU64 as LoomU64;
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::simulation::at_millis;
+
+const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn no_count_is_lost_when_a_step_begins_anew() {
+    loom::model(|| {
+        let window = Arc::new(Window::<LoomU64>::new(30 * SECOND));
+        window.count(window.place(at_millis(0)), 5, 5);
+        let next_lap = at_millis(30_000);
+        let threads = [(1, 0), (0, 1)].map(|(requests, accepts)| {
+            let window = window.clone();
+            loom::thread::spawn(move || window.count(window.place(next_lap), requests, accepts))
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(window.counts(window.place(next_lap)), Counts { requests: 1, accepts: 1 });
+    });
+}
+
+#[test]
+fn a_thread_that_is_late_by_a_window_does_not_undo_the_present() {
+    let window = Window::<AtomicU64>::new(30 * SECOND);
+    window.count(window.place(at_millis(30_000)), 7, 3);
+    window.count(window.place(at_millis(0)), 1, 1);
+    assert_eq!(window.counts(window.place(at_millis(30_000))), Counts { requests: 7, accepts: 3 });
+}
+
+#[test]
+fn a_step_that_is_full_stays_full() {
+    let window = Window::<AtomicU64>::new(30 * SECOND);
+    window.count(window.place(at_millis(0)), Step::MOST, Step::MOST);
+    window.count(window.place(at_millis(0)), 1, 1);
+    let full = Counts { requests: Step::MOST, accepts: Step::MOST };
+    assert_eq!(window.counts(window.place(at_millis(0))), full);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// The waits are from within a step to several windows, the beginning anywhere.
+    #[test]
+    fn the_window_holds_what_was_counted_in_the_last_15_steps(
+        began in 0_u64..2_000_000_000,
+        events in prop::collection::vec((0_u32..10, 0_u32..10, 0_u64..3_000, prop::bool::weighted(0.05)), 0..200),
+    ) {
+        let window = Window::<AtomicU64>::new(30 * SECOND);
+        let mut counted = Vec::new();
+        let mut now = Time::ZERO + Duration::from_secs(began);
+        for (requests, accepts, wait, long) in events {
+            now = now + Duration::from_millis(if long { wait * 40 } else { wait });
+            window.count(window.place(now), requests, accepts);
+            let step = now.as_nanos() / (2 * SECOND);
+            counted.push((step, requests, accepts));
+            let mut expected = Counts::default();
+            for (_, requests, accepts) in counted.iter().filter(|(then, ..)| step < then + 15) {
+                expected.requests += requests;
+                expected.accepts += accepts;
+            }
+            prop_assert_eq!(window.counts(window.place(now)), expected);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The numbers of one server, with all handles made beforehand.
+
+use std::time::Duration;
+
+use crate::core::queue::Cause;
+use crate::observe::{Counter, Gauge, Histogram, Label, Metrics};
+use crate::policy::Criticality;
+
+const CLASSES: [(Criticality, &str); 4] = [
+    (Criticality::CriticalPlus, "critical-plus"),
+    (Criticality::Critical, "critical"),
+    (Criticality::SheddablePlus, "sheddable-plus"),
+    (Criticality::Sheddable, "sheddable"),
+];
+
+/// Why a call was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shed {
+    Waiting(Cause),
+    /// Its caller is over its rate.
+    Rate,
+}
+
+#[derive(Debug)]
+pub(super) struct Measures {
+    sheds: [[Counter; SHEDS.len()]; CLASSES.len()],
+    limit: Gauge,
+    inflight: Gauge,
+    waiting: Gauge,
+    sojourn: Histogram,
+    remaining: Histogram,
+}
+
+const SHEDS: [Shed; 5] = [
+    Shed::Waiting(Cause::Full),
+    Shed::Waiting(Cause::Standing),
+    Shed::Waiting(Cause::TooLong),
+    Shed::Waiting(Cause::Expired),
+    Shed::Rate,
+];
+
+impl Measures {
+    pub(super) fn new(metrics: &dyn Metrics, server: &str) -> Self {
+        let of_server: [Label; 1] = [("server", server.to_owned())];
+        let shed = |class: &str, cause: &str| {
+            let labels = [
+                ("server", server.to_owned()),
+                ("criticality", class.to_owned()),
+                ("cause", cause.to_owned()),
+            ];
+            metrics.counter("resilience_sheds_total", &labels)
+        };
+        Self {
+            sheds: CLASSES.map(|(_, class)| SHEDS.map(|cause| shed(class, cause.as_str()))),
+            limit: metrics.gauge("resilience_limit", &of_server),
+            inflight: metrics.gauge("resilience_inflight", &of_server),
+            waiting: metrics.gauge("resilience_queue_depth", &of_server),
+            sojourn: metrics.histogram("resilience_queue_sojourn_seconds", &of_server),
+            remaining: metrics
+                .histogram("resilience_deadline_remaining_at_arrival_seconds", &of_server),
+        }
+    }
+
+    pub(super) fn shed(&self, criticality: Criticality, cause: Shed) {
+        let class = CLASSES.iter().position(|(class, _)| *class == criticality);
+        let cause = SHEDS.iter().position(|known| *known == cause);
+        if let (Some(class), Some(cause)) = (class, cause) {
+            self.sheds[class][cause].increment();
+        }
+    }
+
+    pub(super) fn arrived(&self, remaining: Duration) {
+        self.remaining.record(remaining.as_secs_f64());
+    }
+
+    /// One who had to wait goes on.
+    pub(super) fn waited(&self, time: Duration) {
+        self.sojourn.record(time.as_secs_f64());
+    }
+
+    pub(super) fn in_flight(&self, calls: usize, limit: usize) {
+        self.inflight.set(as_f64(calls));
+        self.limit.set(as_f64(limit));
+    }
+
+    pub(super) fn waiting(&self, calls: usize) {
+        self.waiting.set(as_f64(calls));
+    }
+}
+
+impl Shed {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting(cause) => cause.as_str(),
+            Self::Rate => "rate",
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no process has 2^52 calls in flight")]
+fn as_f64(calls: usize) -> f64 {
+    calls as f64
+}

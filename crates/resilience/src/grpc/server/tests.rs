@@ -1,0 +1,4 @@
+mod answers;
+mod deadlines;
+mod service;
+mod slots;

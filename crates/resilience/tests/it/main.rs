@@ -1,0 +1,19 @@
+//! Whole stacks, and real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod backend;
+mod balancing;
+mod calls;
+mod chain;
+mod deadlines;
+mod endpoint;
+mod fleets;
+mod hedging;
+mod overload;
+mod peer;
+mod resolving;
+mod retrying;
+mod server;
+mod serving;
+mod streaming;

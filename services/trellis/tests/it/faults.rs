@@ -1,0 +1,6 @@
+//! A fleet under load, while something happens to it.
+
+mod black_hole;
+mod decoration;
+mod replicas;
+mod rolling;
