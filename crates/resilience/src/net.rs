@@ -7,6 +7,7 @@ pub mod connect;
 pub mod endpoint;
 mod ewma;
 pub mod fleet;
+pub mod linger;
 pub mod outlier;
 pub mod resolve;
 pub mod subset;

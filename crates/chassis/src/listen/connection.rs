@@ -14,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tonic::transport::server::{Connected as _, TcpConnectInfo};
 use tower::ServiceExt as _;
+use trellis_resilience::net::linger::Lingering;
 
 use super::Limits;
 use super::opening::Opening;
@@ -63,7 +64,7 @@ pub(super) async fn serve(
     }
     let caller = stream.connect_info();
     let service = server.map_request(move |request: Request<Incoming>| known(request, &caller));
-    let io = TokioIo::new(Opening::new(stream, HEADER_TIMEOUT));
+    let io = TokioIo::new(Opening::new(Lingering::new(stream), HEADER_TIMEOUT));
 
     let builder = builder(limits);
     let connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));

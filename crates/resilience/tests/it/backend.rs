@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::{Code, Status};
+use trellis_resilience::net::linger::Lingering;
 
 /// A running server. Dropping it is as [`Backend::kill`].
 pub(crate) struct Backend {
@@ -169,7 +170,8 @@ async fn serve(stream: TcpStream, control: Control, handler: Arc<Handler>) {
         handler(request).map(Ok::<_, Infallible>)
     });
     let builder = http2::Builder::new(TokioExecutor::new());
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), handle));
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(Lingering::new(stream)), handle));
     loop {
         tokio::select! {
             // How it ended is what the client is asked about.
