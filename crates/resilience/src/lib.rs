@@ -22,3 +22,7 @@ mod runtime;
 pub use crate::core::environment::Environment;
 pub use crate::core::{clock, outcome};
 pub use crate::runtime::TokioClock;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

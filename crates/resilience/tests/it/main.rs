@@ -4,6 +4,7 @@
 
 mod backend;
 mod balancing;
+mod behaviours;
 mod calls;
 mod chain;
 mod deadlines;
