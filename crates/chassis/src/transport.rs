@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use http::{Request, Response};
@@ -17,7 +18,8 @@ use tower::util::BoxCloneSyncService;
 use trellis_resilience::Environment;
 use trellis_resilience::core::{breaker, throttle};
 use trellis_resilience::grpc::client::{Builder, Client};
-use trellis_resilience::net::fleet::Fleet;
+use trellis_resilience::net::endpoint;
+use trellis_resilience::net::fleet::{self, Fleet};
 use trellis_resilience::net::resolve::Target;
 use trellis_resilience::observe::LogListener;
 use trellis_resilience::policy::{MethodPolicy, PolicyTable};
@@ -29,6 +31,10 @@ use crate::trace;
 
 /// A road to a peer: what every generated client is made over.
 pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
+
+/// How long a peer may take to accept a connection and to greet. A machine that is busy
+/// starting everything at once is slow, and not gone.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// From whom to whom, and what may be done with the calls on the way.
 #[derive(Clone, Debug)]
@@ -108,8 +114,12 @@ impl Roads {
     /// is lost.
     pub fn remote(&self, edge: &Edge, target: &str) -> anyhow::Result<Transport> {
         let target: Target = target.parse()?;
+        let endpoint =
+            endpoint::Settings { connect_timeout: CONNECT_TIMEOUT, ..Default::default() };
+        let settings = fleet::Settings { endpoint, ..Default::default() };
         let fleet = Fleet::builder(edge.name)
             .peers(target)
+            .settings(settings)
             .environment(self.registry.environment().clone())
             .build()
             .context("the fleet cannot be made so")?;
