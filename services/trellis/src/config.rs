@@ -51,7 +51,8 @@ pub struct Config {
     pub recommendation: trellis_recommendation::Settings,
 }
 
-/// The addresses of services that run in other processes, as `http://host:port`.
+/// The addresses of services that run in other processes, as `http://host:port`, or
+/// several of these with commas in between.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Peers {

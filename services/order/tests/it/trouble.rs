@@ -120,7 +120,8 @@ async fn a_sale_whose_answer_was_lost_until_the_deadline_goes_forward() {
     let order = shop.settled(&order.order_id).await;
 
     assert_eq!(order.state(), State::Confirmed);
-    assert_eq!(shop.world().calls(Call::Release), 1, "which told that the pivot had passed");
+    // Two may work on it once its lease is over, and any step may be taken again.
+    assert_ne!(shop.world().calls(Call::Release), 0, "which told that the pivot had passed");
     assert_eq!(shop.world().payment(&order.order_id), Some(Paid::Captured));
 }
 

@@ -12,15 +12,21 @@ pub(super) fn deliveries() -> Vec<Line> {
         .attempts(1)
         .criticality(Criticality::SheddablePlus)
         .fail_fast();
-    let staff = MethodPolicy::safe().timeout(seconds(5));
-    vec![
-        line(
-            "/trellis.event.v1.ConsumerService/DeliverEvents",
-            deliver,
-            "the events stay in the outbox, and are handed over later",
-        ),
-        line("/trellis.event.v1.ConsumerService/ListDeadLetters", staff.clone(), "none"),
-        line("/trellis.event.v1.ConsumerService/ReplayDeadLetters", staff, "none"),
+    vec![line(
+        "/trellis.event.v1.ConsumerService/DeliverEvents",
+        deliver,
+        "the events stay in the outbox, and are handed over later",
+    )]
+}
+
+/// How the staff looks at events that could not be applied, at a service that hears any.
+pub(super) fn dead_letters() -> [Line; 2] {
+    let list = MethodPolicy::safe().timeout(seconds(5));
+    let replay = MethodPolicy::idempotent().timeout(seconds(5));
+    let none = "none: the command fails, and can be repeated";
+    [
+        line("/trellis.event.v1.ConsumerService/ListDeadLetters", list, none),
+        line("/trellis.event.v1.ConsumerService/ReplayDeadLetters", replay, none),
     ]
 }
 

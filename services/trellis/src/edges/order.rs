@@ -12,7 +12,7 @@ pub(super) fn from_gateway() -> Vec<Line> {
     let saga = MethodPolicy::with_key().timeout(seconds(9)).attempt_timeout(seconds(9));
     let none = "none: the customer tries again";
     let repeat = "`UNAVAILABLE`: the customer repeats with the same `request_id`";
-    vec![
+    let mut lines = vec![
         line("/trellis.order.v1.OrderService/GetCart", read.clone(), none),
         line("/trellis.order.v1.OrderService/SetCartItem", write, none),
         line(
@@ -29,5 +29,7 @@ pub(super) fn from_gateway() -> Vec<Line> {
             "the stream ends; the customer asks `GetOrder` or watches again",
         ),
         audit("/trellis.order.v1.OrderService/AuditOrders"),
-    ]
+    ];
+    lines.extend(super::callers::dead_letters());
+    lines
 }

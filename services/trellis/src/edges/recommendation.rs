@@ -12,12 +12,14 @@ pub(super) fn from_gateway() -> Vec<Line> {
         .hedge(Hedge::AfterP95 { at_least: ms(5) })
         .criticality(Criticality::Sheddable)
         .fail_fast();
-    vec![
+    let mut lines = vec![
         line(
             "/trellis.recommendation.v1.RecommendationService/Recommend",
             decoration,
             "the page without suggestions, marked `degraded: recommendations`",
         ),
         audit("/trellis.recommendation.v1.RecommendationService/AuditRecommendations"),
-    ]
+    ];
+    lines.extend(super::callers::dead_letters());
+    lines
 }

@@ -11,6 +11,7 @@ mod architecture;
 mod bad_input;
 mod command_line;
 mod crash_points;
+mod edges;
 mod faults;
 mod full_disk;
 mod journey;
