@@ -33,8 +33,8 @@ use crate::trace;
 pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
 /// How long a peer may take to accept a connection and to greet. A machine that is busy
-/// starting everything at once is slow, and not gone.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// starting everything at once is slow, and not gone; calls have limits of their own.
+const CONNECT_TIMEOUT: Duration = CLIENT_PATIENCE;
 
 /// From whom to whom, and what may be done with the calls on the way.
 #[derive(Clone, Debug)]

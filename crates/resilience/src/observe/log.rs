@@ -82,7 +82,7 @@ fn log_other(event: &Event) {
             tracing::warn!(%target, added, removed, total = 0, "no endpoint is left");
         }
         Event::EndpointsChanged { target, added, removed, total } => {
-            tracing::info!(%target, added, removed, total, "endpoints changed");
+            tracing::debug!(%target, added, removed, total, "endpoints changed");
         }
         Event::ResolutionFailed { target, cause } => {
             tracing::warn!(%target, %cause, "addresses could not be found");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use futures::future::join_all;
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::order::State;
 
@@ -60,9 +60,25 @@ fn browse(shop: &Shop, customer: &Customer) -> Load {
     })
 }
 
+/// Buys, and repeats it once if the answer does not come in time, as an unknown fate
+/// asks for. Says how long the last answer took.
 async fn buy(customer: &Customer) -> (Duration, Result<pb::Order, Status>) {
+    let purchase = purchase("MUG-350ML-BLUE", 1);
+    let first = try_to_buy(customer, purchase.clone()).await;
+    match &first.1 {
+        Err(status) if status.code() == Code::DeadlineExceeded => {
+            try_to_buy(customer, purchase).await
+        }
+        _ => first,
+    }
+}
+
+async fn try_to_buy(
+    customer: &Customer,
+    purchase: pb::CheckoutRequest,
+) -> (Duration, Result<pb::Order, Status>) {
     let begin = Instant::now();
-    let mut request = customer.sign(purchase("MUG-350ML-BLUE", 1));
+    let mut request = customer.sign(purchase);
     request.set_timeout(DEADLINE);
     let answer = customer.shop.clone().checkout(request).await;
     (begin.elapsed(), answer.map(|answer| answer.into_inner().order.unwrap()))
