@@ -5,7 +5,7 @@ mod window;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use window::{Place, Window};
+use window::{Counts, Place, RECENT, STEPS, Window};
 
 use super::clock::{Time, nanos};
 use super::random::Random;
@@ -16,8 +16,13 @@ use super::random::Random;
 /// Client-side throttling (Google SRE, "Handling Overload"): over the window, a call
 /// is refused with the probability `(requests - k * accepts) / (requests + 1)`, where
 /// `requests` counts the refused ones too. So the peer gets about `k` times what it
-/// accepts, by which it can show that it accepts more again: a peer that is back after
-/// it accepted nothing for long has all its calls within two windows.
+/// accepts, by which it can show that it accepts more again.
+///
+/// The same is asked of the last fifth of the window alone, and the lower probability
+/// counts: the long window says that it is worth while to refuse, and the short one that
+/// it still is (as alerts do with two windows: Google SRE Workbook, "Alerting on SLOs").
+/// A peer that is back after it accepted nothing for long has all its calls within half
+/// a window.
 ///
 /// Nothing is locked: a call that is let through reads the window and counts itself in
 /// one word of it.
@@ -25,7 +30,7 @@ use super::random::Random;
 pub struct AdaptiveThrottle {
     k: f64,
     cap: f64,
-    /// Requests in the window below which nothing is refused.
+    /// Requests in a step below which nothing is refused.
     least: f64,
     window: Window<AtomicU64>,
 }
@@ -54,7 +59,7 @@ impl AdaptiveThrottle {
         Self {
             k: settings.k.max(1.0),
             cap: settings.cap.max(0.0).min(0.99),
-            least: settings.at_least_per_second.max(0.0) * window.as_secs_f64(),
+            least: settings.at_least_per_second.max(0.0) * window.as_secs_f64() / f64::from(STEPS),
             window: Window::new(nanos(window)),
         }
     }
@@ -83,10 +88,16 @@ impl AdaptiveThrottle {
     }
 
     fn probability_at(&self, place: Place) -> f64 {
-        let counts = self.window.counts(place);
+        let (all, recent) = self.window.counts(place);
+        let long = self.probability_by(all, STEPS);
+        if long > 0.0 { long.min(self.probability_by(recent, RECENT)) } else { 0.0 }
+    }
+
+    /// From what was counted in so many steps.
+    fn probability_by(&self, counts: Counts, steps: u32) -> f64 {
         let (requests, accepts) = (f64::from(counts.requests), f64::from(counts.accepts));
         let excess = requests - self.k * accepts;
-        if excess <= 0.0 || requests < self.least {
+        if excess <= 0.0 || requests < self.least * f64::from(steps) {
             return 0.0;
         }
         (excess / (requests + 1.0)).min(self.cap)

@@ -76,13 +76,29 @@ fn a_peer_that_accepts_nothing_still_gets_a_tenth() {
 }
 
 #[test]
-fn a_peer_that_is_back_has_all_its_calls_within_two_windows() {
+fn a_peer_that_is_back_has_all_its_calls_within_half_a_window() {
     let mut peer = Peer::new();
     peer.run(60, 0);
     assert!((60..=140).contains(&peer.run(1, 1_000).sent));
-    let back = peer.run(59, 1_000);
+    let back = peer.run(14, 1_000);
     assert_eq!((back.sent, back.accepted), (1_000, 1_000));
     assert!(peer.probability() <= 0.0);
+}
+
+#[test]
+fn a_peer_that_was_overloaded_for_a_moment_has_all_its_calls_six_seconds_later() {
+    let mut peer = Peer::new();
+    peer.run(30, 1_000);
+    peer.run(20, 100);
+    assert!(peer.probability() > 0.2);
+    assert_eq!(peer.run(6, 1_000).sent, 1_000);
+}
+
+#[test]
+fn a_single_bad_moment_refuses_nothing_if_the_time_before_was_good() {
+    let mut peer = Peer::new();
+    peer.run(30, 1_000);
+    assert_eq!(peer.run(5, 0).sent, 1_000);
 }
 
 #[test]

@@ -1,9 +1,16 @@
 //! Counts over a window of time that moves in steps.
 
+use std::ops::Add;
+
 use crate::core::cell::Cell64;
 use crate::core::clock::Time;
 
-const STEPS: usize = 15;
+pub(super) const STEPS: u32 = 15;
+
+const LENGTH: usize = STEPS as usize;
+
+/// The steps that say how it is now, the present one included.
+pub(super) const RECENT: u32 = 3;
 
 /// A ring of steps, each of which is one word that holds its counts and the lap that
 /// they belong to. The first to count in a new lap starts the word anew in the same
@@ -12,7 +19,7 @@ const STEPS: usize = 15;
 pub(super) struct Window<C> {
     /// In nanoseconds.
     step: u64,
-    words: [C; STEPS],
+    words: [C; LENGTH],
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,14 +45,14 @@ pub(super) struct Place {
 
 impl<C: Cell64> Window<C> {
     pub(super) fn new(nanos: u64) -> Self {
-        Self { step: (nanos / STEPS as u64).max(1), words: std::array::from_fn(|_| C::new(0)) }
+        Self { step: (nanos / u64::from(STEPS)).max(1), words: std::array::from_fn(|_| C::new(0)) }
     }
 
     /// Where `now` is.
     pub(super) fn place(&self, now: Time) -> Place {
         let step = now.as_nanos() / self.step;
-        let index = usize::try_from(step % STEPS as u64).expect("there are few steps");
-        Place { index, lap: step / STEPS as u64 }
+        let index = usize::try_from(step % u64::from(STEPS)).expect("there are few steps");
+        Place { index, lap: step / u64::from(STEPS) }
     }
 
     /// Adds to a step. A thread that is late by a whole window adds nothing.
@@ -64,17 +71,28 @@ impl<C: Cell64> Window<C> {
         });
     }
 
-    /// All that was counted in the 15 steps up to this one.
-    pub(super) fn counts(&self, place: Place) -> Counts {
-        let mut total = Counts::default();
+    /// All that was counted in the 15 steps up to this one, and of that what was counted
+    /// in the last [`RECENT`].
+    pub(super) fn counts(&self, place: Place) -> (Counts, Counts) {
+        let (mut all, mut recent) = (Counts::default(), Counts::default());
         for (index, word) in self.words.iter().enumerate() {
             // Behind the present step are those of the lap before.
             let lap = place.lap.wrapping_sub(u64::from(place.index < index));
             let counts = Step::unpack(word.load()).within(lap);
-            total.requests += counts.requests;
-            total.accepts += counts.accepts;
+            all = all + counts;
+            if (place.index + LENGTH - index) % LENGTH < RECENT as usize {
+                recent = recent + counts;
+            }
         }
-        total
+        (all, recent)
+    }
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { requests: self.requests + other.requests, accepts: self.accepts + other.accepts }
     }
 }
 
