@@ -21,6 +21,7 @@ mod machine;
 mod meters;
 mod permit;
 mod probes;
+mod ramp;
 mod rejected;
 mod rules;
 mod settings;

@@ -7,6 +7,7 @@ mod balancing;
 mod behaviours;
 mod calls;
 mod chain;
+mod collapse;
 mod deadlines;
 mod endpoint;
 mod fleets;

@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 
 use super::cell::{Cell64, Lock};
 use super::probes::Probes;
+use super::ramp::Ramp;
 use super::streak::Streak;
 use super::window::{Kind, Window};
 use super::word::Word;
@@ -83,6 +84,15 @@ struct Seldom {
     /// In a row.
     trips: u32,
     probes: Probes,
+    ramp: Ramp,
+}
+
+/// What is known of the call whose outcome opens it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Last {
+    pub(super) took: Duration,
+    /// How long its peer asks to be left alone.
+    pub(super) hold_off: Duration,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -219,23 +229,16 @@ impl<C: Cell64> Machine<C> {
     }
 
     /// Opens, or opens again, after one more trip.
-    fn open(
-        &self,
-        seldom: &mut Seldom,
-        from: Word,
-        reason: Reason,
-        hold_off: Duration,
-        now: Time,
-    ) -> Note {
-        let wait = self.trip(seldom, hold_off, now);
+    fn open(&self, seldom: &mut Seldom, from: Word, reason: Reason, last: Last, now: Time) -> Note {
+        let wait = self.trip(seldom, last, now);
         self.publish(from.next(from.mode(), State::Open));
         let (from, to) = (from.state(), State::Open);
         Note::Changed(Change { from, to, reason, wait: Some(wait) })
     }
 
-    fn trip(&self, seldom: &mut Seldom, hold_off: Duration, now: Time) -> Duration {
+    fn trip(&self, seldom: &mut Seldom, last: Last, now: Time) -> Duration {
         seldom.trips = seldom.trips.saturating_add(1);
-        let wait = self.settings.load().wait(seldom.trips, hold_off, &self.random);
+        let wait = self.settings.load().wait(seldom.trips, last, &self.random);
         self.until.store((now + wait).as_nanos(), Ordering::Relaxed);
         wait
     }
@@ -255,6 +258,10 @@ impl Admission {
     pub(crate) fn slow_after(mut self, slow: Option<Duration>) -> Self {
         self.slow = slow.map_or(NEVER, nanos);
         self
+    }
+
+    fn last(&self, verdict: &Verdict, now: Time) -> Last {
+        Last { took: now.since(self.at), hold_off: verdict.hold_off() }
     }
 
     /// The generation that it is a probe of.

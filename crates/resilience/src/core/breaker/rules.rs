@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::machine::Last;
 use super::{Reason, Settings, Totals};
 use crate::core::random::Random;
 
 /// The share of the calls that is admitted right after the breaker closed.
-const FIRST_SHARE: f64 = 0.1;
+pub(super) const FIRST_SHARE: f64 = 0.1;
 
 impl Settings {
     /// Whether a closed breaker has seen enough.
@@ -28,10 +29,20 @@ impl Settings {
     /// of a bound that doubles with each, so that those who opened together do not all
     /// come back together ("equal jitter", Brooker, "Exponential Backoff And Jitter",
     /// AWS 2015); and no less than the peer asked for.
-    pub(super) fn wait(&self, trips: u32, hold_off: Duration, random: &Random) -> Duration {
+    pub(super) fn wait(&self, trips: u32, last: Last, random: &Random) -> Duration {
         let doubled = 2_u32.saturating_pow(trips.saturating_sub(1));
-        let bound = self.open_base.saturating_mul(doubled).min(self.open_cap);
-        random.between(bound / 2, bound).max(hold_off.min(self.pushback_cap))
+        let bound = self.open_base.saturating_mul(doubled).max(self.drain(last.took));
+        let bound = bound.min(self.open_cap);
+        random.between(bound / 2, bound).max(last.hold_off.min(self.pushback_cap))
+    }
+
+    /// The longest first wait after a call that took so long before it failed.
+    ///
+    /// While it waited, other calls were sent, and a peer that does not notice that
+    /// nobody waits for them any more has all of that to work off. A probe that comes
+    /// too early is one more call that it cannot answer in time.
+    fn drain(&self, took: Duration) -> Duration {
+        took.saturating_mul(3).min(self.open_base.saturating_mul(3))
     }
 
     /// The share of the calls that is admitted so long after the breaker closed;

@@ -32,7 +32,9 @@ pub struct Settings {
     /// attempt. Default 10 s.
     pub window: Duration,
     /// The longest wait after the first trip, which doubles with each further one. Half
-    /// of the wait is random. 1 ms to `open_cap`. Default 1 s.
+    /// of the wait is random. 1 ms to `open_cap`. Default 1 s. If the call that opens it
+    /// took long, the wait is at least as after a bound of three times as long, but of no
+    /// more than three times this: the peer has to work off what it was sent meanwhile.
     pub open_base: Duration,
     /// The wait does not grow beyond this. Default 30 s, at most 1 h.
     pub open_cap: Duration,
@@ -48,7 +50,8 @@ pub struct Settings {
     /// attempt. Default 10 s.
     pub half_open_max: Duration,
     /// After it closes, the admitted share of the calls grows for so long from 10 % to
-    /// all. Default 5 s, at most 1 h; zero: all at once.
+    /// all; of calls that have become fewer, so many are admitted as would have been of
+    /// those before. Default 5 s, at most 1 h; zero: all at once.
     pub ramp: Duration,
 }
 

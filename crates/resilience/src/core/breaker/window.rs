@@ -55,7 +55,7 @@ pub(super) struct Window<C> {
 #[repr(align(128))]
 struct Shard<C>([[C; KINDS]; BUCKETS]);
 
-const BUCKETS: usize = 10;
+pub(super) const BUCKETS: usize = 10;
 const KINDS: usize = 4;
 
 /// The binary digits behind the point of a rate.
@@ -118,6 +118,17 @@ impl<C: Cell64> Window<C> {
             failures: bad + bad_slow,
             slow: good_slow + bad_slow,
         }
+    }
+
+    /// The calls of the bucket that has the most.
+    pub(super) fn busiest(&self, generation: u64, now: Time) -> u64 {
+        let tag = Tag::new(generation, self.bucket(now));
+        let calls_in = |bucket: usize| {
+            let cells = self.shards.iter().flat_map(|shard| &shard.0[bucket]);
+            let tallies = cells.map(|cell| Tally::from_bits(cell.load(Ordering::Relaxed)));
+            tallies.map(|tally| tally.in_window(tag)).sum()
+        };
+        (0..BUCKETS).map(calls_in).max().unwrap_or_default()
     }
 
     /// Empties it before the next generation is announced. Only the end of a

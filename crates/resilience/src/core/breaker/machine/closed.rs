@@ -1,18 +1,18 @@
 //! While calls pass: what they say, and when it is enough.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::super::cell::{Cell64, Lock};
-use super::super::window::Kind;
+use super::super::window::{BUCKETS, Kind};
 use super::super::word::Word;
 use super::super::{Mode, Reason, Rejected};
-use super::{Admission, Machine, Note, Seldom};
+use super::{Admission, Last, Machine, Note, Seldom};
 use crate::core::clock::Time;
 use crate::core::outcome::{Health, Verdict};
 
 impl<C: Cell64> Machine<C> {
-    /// Admits a growing share of the calls, until the ramp is over.
+    /// Admits a growing share of the calls, or of the rate that there was, until the
+    /// ramp is over.
     pub(super) fn admit_by_ramp(&self, word: Word, now: Time) -> Result<Word, Rejected> {
         let settings = self.settings.load();
         let closed_for = self.closed_for(now);
@@ -20,7 +20,8 @@ impl<C: Cell64> Machine<C> {
             self.remove_flag(word, word.ramping(false));
             return Ok(word);
         };
-        if self.random.chance(share) {
+        let is_drawn = self.random.chance(share);
+        if self.seldom.with(|seldom| seldom.ramp.admits(is_drawn, closed_for, settings.ramp)) {
             return Ok(word);
         }
         let rest = settings.ramp.saturating_sub(closed_for);
@@ -55,10 +56,10 @@ impl<C: Cell64> Machine<C> {
         if is_good && !is_slow {
             return None;
         }
-        self.judge(admission.word, in_a_row, verdict.hold_off(), now)
+        self.judge(admission.word, in_a_row, admission.last(verdict, now), now)
     }
 
-    fn judge(&self, admitted: Word, in_a_row: u64, hold_off: Duration, now: Time) -> Option<Note> {
+    fn judge(&self, admitted: Word, in_a_row: u64, last: Last, now: Time) -> Option<Note> {
         // Of two threads that count a failure each and then add up, at least one must
         // see both.
         C::fence();
@@ -78,13 +79,21 @@ impl<C: Cell64> Machine<C> {
                 return None;
             }
             if self.closed_for(now) >= self.settings.load().forget_after {
-                seldom.trips = 0;
+                *seldom = Seldom::default();
             }
-            match word.mode() {
-                Mode::MetricsOnly => self.would_open(seldom, word, reason, hold_off, now),
-                _ => Some(self.open(seldom, word, reason, hold_off, now)),
+            if word.mode() == Mode::MetricsOnly {
+                return self.would_open(seldom, word, reason, last, now);
             }
+            seldom.ramp.note(self.busiest_rate(admitted.generation(), now));
+            Some(self.open(seldom, word, reason, last, now))
         })
+    }
+
+    /// Calls a second, in the tenth of the window that had the most.
+    #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than a double holds")]
+    fn busiest_rate(&self, generation: u64, now: Time) -> f64 {
+        let calls = self.window.busiest(generation, now) as f64;
+        calls * BUCKETS as f64 / self.settings.load().window.as_secs_f64()
     }
 
     /// Tells it once, and again only after the cause has passed and the wait that
@@ -94,13 +103,13 @@ impl<C: Cell64> Machine<C> {
         seldom: &mut Seldom,
         word: Word,
         reason: Reason,
-        hold_off: Duration,
+        last: Last,
         now: Time,
     ) -> Option<Note> {
         if word.is_told() || now < self.until() {
             return None;
         }
-        self.trip(seldom, hold_off, now);
+        self.trip(seldom, last, now);
         self.closed_at.store(self.until().as_nanos(), Ordering::Relaxed);
         self.publish(word.told(true));
         Some(Note::WouldOpen(reason))

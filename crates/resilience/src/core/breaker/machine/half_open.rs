@@ -7,7 +7,7 @@ use super::super::cell::{Cell64, Lock};
 use super::super::probes::Probes;
 use super::super::word::Word;
 use super::super::{Mode, Reason, Rejected, State};
-use super::{Admission, Change, Machine, Note, Seldom};
+use super::{Admission, Change, Last, Machine, Note, Seldom};
 use crate::core::clock::Time;
 use crate::core::outcome::{Health, Verdict};
 
@@ -65,7 +65,8 @@ impl<C: Cell64> Machine<C> {
                     enough.then(|| self.close(seldom, word, now))
                 }
                 Health::Failure(_) | Health::Degraded => {
-                    Some(self.open(seldom, word, Reason::ProbeFailed, verdict.hold_off(), now))
+                    let last = admission.last(verdict, now);
+                    Some(self.open(seldom, word, Reason::ProbeFailed, last, now))
                 }
             }
         })
@@ -93,11 +94,12 @@ impl<C: Cell64> Machine<C> {
     fn lost_probe(&self, seldom: &mut Seldom, word: Word, now: Time) -> Option<Note> {
         let limit = self.settings.load().half_open_max;
         let is_lost = seldom.probes.oldest(now).is_some_and(|age| age >= limit);
-        is_lost.then(|| self.open(seldom, word, Reason::ProbeLost, Duration::ZERO, now))
+        is_lost.then(|| self.open(seldom, word, Reason::ProbeLost, Last::default(), now))
     }
 
     fn close(&self, seldom: &mut Seldom, from: Word, now: Time) -> Note {
         seldom.probes = Probes::default();
+        seldom.ramp.begin();
         self.window.sweep();
         self.closed_at.store(now.as_nanos(), Ordering::Relaxed);
         let is_ramping = !self.settings.load().ramp.is_zero();

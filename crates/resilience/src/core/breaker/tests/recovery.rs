@@ -58,6 +58,42 @@ fn a_peer_that_asks_for_seven_seconds_gets_them() {
 }
 
 #[test]
+fn a_peer_that_let_calls_wait_gets_time_for_what_it_has() {
+    let bounds = [(100, 1_000), (750, 2_250), (1_000, 3_000), (9_000, 3_000)];
+    for (took, bound) in bounds.map(|(took, bound)| (took * MILLISECOND, bound * MILLISECOND)) {
+        for seed in 0..50 {
+            let rig = Rig::seeded(Settings::default(), seed);
+            (0..5).for_each(|_| rig.call_for(took, UNAVAILABLE));
+            let wait = rig.wait();
+            assert!((bound / 2..=bound).contains(&wait), "{wait:?} after {took:?}");
+            // The first wait alone: the next ones double as ever.
+            rig.call_for(took, UNAVAILABLE);
+            assert!(rig.wait() >= (bound / 2).max(SECOND));
+            rig.call_for(took, UNAVAILABLE);
+            assert!((2 * SECOND..=4 * SECOND).contains(&rig.wait()));
+        }
+    }
+}
+
+#[test]
+fn a_load_that_fell_while_it_was_open_passes_almost_at_once() {
+    let rig = Rig::new(Settings::default());
+    for _ in 0..1_000 {
+        rig.call(Verdict::SUCCESS);
+        rig.advance(MILLISECOND);
+    }
+    rig.trip();
+    rig.wait();
+    rig.calls(3, Verdict::SUCCESS);
+    rig.advance(100 * MILLISECOND);
+    // A tenth of the rate before.
+    for _ in 0..100 {
+        rig.call(Verdict::SUCCESS);
+        rig.advance(10 * MILLISECOND);
+    }
+}
+
+#[test]
 fn it_stays_open_to_the_end_of_the_wait_and_not_beyond() {
     let rig = Rig::opened(Settings::default());
     let wait = rig.breaker.try_acquire(rig.now()).unwrap_err().retry_after;

@@ -35,6 +35,13 @@ impl Naive {
         }
         totals
     }
+
+    fn busiest(&self, now: u64) -> u64 {
+        let last = now / WIDTH;
+        let buckets = last.saturating_sub(9)..=last;
+        let calls = |bucket| self.0.iter().filter(|(at, _)| at / WIDTH == bucket).count() as u64;
+        buckets.map(calls).max().unwrap_or_default()
+    }
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -79,6 +86,8 @@ proptest! {
             }
             let totals = window.totals(generation, Time::from_nanos(now));
             prop_assert_eq!(totals, naive.totals(now));
+            let busiest = window.busiest(generation, Time::from_nanos(now));
+            prop_assert_eq!(busiest, naive.busiest(now));
         }
     }
 }
