@@ -3,4 +3,5 @@
 mod black_hole;
 mod decoration;
 mod replicas;
+mod retry_collapse;
 mod rolling;

@@ -1,5 +1,6 @@
 //! Starts shops for tests: real processes on free ports, each on a folder of its own.
 
+mod bottleneck;
 mod caller;
 pub(crate) mod load;
 mod process;
@@ -10,6 +11,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+pub(crate) use bottleneck::Bottleneck;
 pub(crate) use caller::{Customer, as_admin, purchase, request_id};
 pub(crate) use process::Process;
 pub(crate) use replicated::Replicated;

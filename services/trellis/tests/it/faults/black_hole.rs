@@ -27,6 +27,11 @@ async fn while_payment_swallows_calls_checkouts_end_in_time_and_the_shop_goes_on
     let browsed = browsing.end().await;
     shop.process("payment").thaw();
 
+    let slowest = answers.iter().map(|(took, _)| *took).max().unwrap_or_default();
+    println!(
+        "checkouts took {slowest:.2?} at most; {:.2} % of the rest succeeded",
+        100.0 * browsed.success()
+    );
     let mut orders = Vec::new();
     for (took, answer) in answers {
         assert!(took < DEADLINE + Duration::from_millis(500), "an answer took {took:?}");

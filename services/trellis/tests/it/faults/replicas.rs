@@ -29,6 +29,7 @@ async fn an_instance_that_fails_fast_gets_hardly_any_traffic() {
     // Each page asks the inventory at least once.
     let calls = pages.between(from, to).count();
     let share = share(after - before, calls);
+    println!("the bad instance got {:.2} % of {calls} calls", 100.0 * share);
     assert!(share <= 0.02, "the bad instance got {share} of {calls} calls");
     assert!(0.999 <= pages.success(), "{:?}", pages.failures());
 }
@@ -48,6 +49,7 @@ async fn two_seconds_after_an_instance_is_killed_hardly_any_call_fails() {
     let settled = killed + Duration::from_secs(2);
     let late: Vec<_> = pages.between(settled, end).collect();
     let failed = late.iter().filter(|call| call.failure.is_some()).count();
+    println!("two seconds later {failed} of {} calls failed", late.len());
     assert!(share(failed, late.len()) < 0.001, "{failed} of {} failed", late.len());
 }
 

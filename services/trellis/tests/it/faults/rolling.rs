@@ -42,6 +42,7 @@ async fn a_rolling_restart_of_every_service_fails_no_call() {
     }
     let (browsed, bought) = (browsing.end().await, buying.end().await);
 
+    println!("of {} rounds of browsing and {} checkouts", browsed.0.len(), bought.0.len());
     assert!(browsed.failures().is_empty(), "{:?}", browsed.failures());
     assert!(bought.failures().is_empty(), "{:?}", bought.failures());
     let request = pb::ListOrdersRequest { page_size: 1, ..Default::default() };

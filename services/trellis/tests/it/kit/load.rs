@@ -15,10 +15,19 @@ pub(crate) struct Load {
     start: Instant,
 }
 
+/// A part of a load whose calls come at their own pace, whatever becomes of those
+/// before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phase {
+    pub(crate) per_second: u32,
+    pub(crate) lasts: Duration,
+}
+
 /// One call of a load.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// When it ended, counted from the start of the load.
+    /// When it began and ended, counted from the start of the load.
+    pub(crate) begin: Duration,
     pub(crate) end: Duration,
     /// What went wrong.
     pub(crate) failure: Option<String>,
@@ -46,12 +55,7 @@ impl Load {
             set.spawn(async move {
                 let mut calls = Vec::new();
                 while !*stopped.borrow() {
-                    let failure = call().await.err();
-                    calls.push(Call {
-                        end: start.elapsed(),
-                        failure: failure
-                            .map(|status| format!("{:?} {}", status.code(), status.message())),
-                    });
+                    calls.push(Call::make(start, call()).await);
                     // Ends early when the load does.
                     let _ = tokio::time::timeout(pause, stopped.changed()).await;
                 }
@@ -59,6 +63,24 @@ impl Load {
             });
         }
         Self { callers: set, stop, start }
+    }
+
+    /// Makes calls at an even pace, phase after phase, and waits for the last.
+    pub(crate) async fn arrivals<F>(phases: &[Phase], call: impl Fn() -> F) -> Calls
+    where
+        F: Future<Output = Result<(), Status>> + Send + 'static,
+    {
+        let start = Instant::now();
+        let (mut next, mut end, mut set) = (start, start, JoinSet::new());
+        for phase in phases {
+            end += phase.lasts;
+            while next < end {
+                tokio::time::sleep_until(next).await;
+                set.spawn(Call::make(start, call()));
+                next += Duration::from_secs(1) / phase.per_second;
+            }
+        }
+        Calls::of(set.join_all().await)
     }
 
     /// How long it has been going on.
@@ -69,16 +91,57 @@ impl Load {
     /// Ends it, after the calls that are out.
     pub(crate) async fn end(self) -> Calls {
         self.stop.send_replace(true);
-        let mut calls: Vec<Call> = self.callers.join_all().await.into_iter().flatten().collect();
-        calls.sort_by_key(|call| call.end);
-        Calls(calls)
+        Calls::of(self.callers.join_all().await.into_iter().flatten().collect())
+    }
+}
+
+impl Call {
+    async fn make(start: Instant, call: impl Future<Output = Result<(), Status>>) -> Self {
+        let begin = start.elapsed();
+        let failure = call.await.err();
+        let failure = failure.map(|status| format!("{:?} {}", status.code(), status.message()));
+        Self { begin, end: start.elapsed(), failure }
+    }
+
+    fn took(&self) -> Duration {
+        self.end.saturating_sub(self.begin)
     }
 }
 
 impl Calls {
+    fn of(mut calls: Vec<Call>) -> Self {
+        calls.sort_by_key(|call| call.end);
+        Self(calls)
+    }
+
+    /// Those that began in this time of the load.
+    pub(crate) fn begun_between(&self, from: Duration, to: Duration) -> Self {
+        let within = self.0.iter().filter(|call| from <= call.begin && call.begin < to);
+        Self(within.cloned().collect())
+    }
+
     /// Those that ended in this time of the load.
     pub(crate) fn between(&self, from: Duration, to: Duration) -> impl Iterator<Item = &Call> {
         self.0.iter().filter(move |call| from <= call.end && call.end < to)
+    }
+
+    /// What 99 of 100 calls stay below in a slice of this time: the median over its
+    /// slices, so that a moment in which the machine was busy elsewhere does not decide.
+    pub(crate) fn usual_p99(&self, from: Duration, to: Duration) -> Duration {
+        const SLICE: Duration = Duration::from_millis(500);
+        let starts = std::iter::successors(Some(from), |start| Some(*start + SLICE));
+        let mut slices: Vec<Duration> = starts
+            .take_while(|start| *start + SLICE <= to)
+            .filter_map(|start| self.begun_between(start, start + SLICE).p99())
+            .collect();
+        slices.sort_unstable();
+        slices[slices.len() / 2]
+    }
+
+    fn p99(&self) -> Option<Duration> {
+        let mut took: Vec<Duration> = self.0.iter().map(Call::took).collect();
+        took.sort_unstable();
+        took.get(took.len() * 99 / 100).copied()
     }
 
     pub(crate) fn failures(&self) -> Vec<&Call> {
