@@ -8,7 +8,6 @@ mod racing;
 mod recovery;
 mod tripping;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,9 +17,7 @@ use crate::core::clock::{Clock, Manual, Time};
 use crate::core::environment::Environment;
 use crate::core::outcome::{FailureKind, Health, RetrySafety, Verdict};
 use crate::core::random::Random;
-use crate::observe::{
-    Counter, CounterSink, Event, Gauge, GaugeSink, Histogram, Label, Listener, Metrics,
-};
+use crate::observe::{Event, Listener, Recorder};
 
 const UNAVAILABLE: Verdict = Verdict::failure(FailureKind::Server, RetrySafety::IfIdempotent);
 const RESOURCE_EXHAUSTED: Verdict = Verdict::new(Health::Degraded, RetrySafety::Never);
@@ -32,18 +29,11 @@ struct Rig {
     breaker: Breaker,
     clock: Arc<Manual>,
     heard: Arc<Heard>,
-    counted: Arc<Counted>,
+    counted: Recorder,
 }
 
 #[derive(Debug, Default)]
 struct Heard(Mutex<Vec<Event>>);
-
-#[derive(Debug, Default)]
-struct Counted(Mutex<BTreeMap<String, Arc<Value>>>);
-
-/// A counter's number, or the bits of a gauge's.
-#[derive(Debug, Default)]
-struct Value(AtomicU64);
 
 impl Rig {
     fn new(settings: Settings) -> Self {
@@ -52,12 +42,12 @@ impl Rig {
 
     fn seeded(settings: Settings, seed: u64) -> Self {
         let (clock, heard) = (Arc::new(Manual::new()), Arc::new(Heard::default()));
-        let counted = Arc::new(Counted::default());
+        let counted = Recorder::default();
         let environment = Environment {
             clock: Arc::clone(&clock) as _,
             random: Arc::new(Random::seeded(seed)),
             listener: Arc::clone(&heard) as _,
-            metrics: Arc::clone(&counted) as _,
+            metrics: Arc::new(counted.clone()),
         };
         let breaker = Breaker::new("inventory", settings, environment).unwrap();
         Self { breaker, clock, heard, counted }
@@ -153,54 +143,5 @@ impl Rig {
 impl Listener for Heard {
     fn on_event(&self, event: &Event) {
         self.0.lock().unwrap().push(event.clone());
-    }
-}
-
-impl Counted {
-    fn value(&self, name: &str, labels: &[Label]) -> Arc<Value> {
-        let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let key = format!("{name}{{{}}}", labels.join(","));
-        Arc::clone(self.0.lock().unwrap().entry(key).or_default())
-    }
-
-    fn counter(&self, key: &str) -> u64 {
-        self.0.lock().unwrap()[key].0.load(Ordering::Relaxed)
-    }
-
-    fn gauge(&self, key: &str) -> f64 {
-        f64::from_bits(self.counter(key))
-    }
-
-    /// The sum of all counters that begin with `name`.
-    fn sum(&self, name: &str) -> u64 {
-        let values = self.0.lock().unwrap();
-        let of_name = values.iter().filter(|(key, _)| key.starts_with(name));
-        of_name.map(|(_, value)| value.0.load(Ordering::Relaxed)).sum()
-    }
-}
-
-impl CounterSink for Value {
-    fn add(&self, by: u64) {
-        self.0.fetch_add(by, Ordering::Relaxed);
-    }
-}
-
-impl GaugeSink for Value {
-    fn set(&self, value: f64) {
-        self.0.store(value.to_bits(), Ordering::Relaxed);
-    }
-}
-
-impl Metrics for Counted {
-    fn counter(&self, name: &'static str, labels: &[Label]) -> Counter {
-        Counter::new(self.value(name, labels))
-    }
-
-    fn gauge(&self, name: &'static str, labels: &[Label]) -> Gauge {
-        Gauge::new(self.value(name, labels))
-    }
-
-    fn histogram(&self, _: &'static str, _: &[Label]) -> Histogram {
-        Histogram::default()
     }
 }

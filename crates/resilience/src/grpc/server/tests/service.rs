@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt as _};
@@ -15,7 +14,6 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::grpc::server::{ResponseBody, ServerLayer, Watched};
-use crate::observe::{Counter, CounterSink, Gauge, Histogram, Label, Metrics};
 
 pub(super) type Answer = Response<ResponseBody<Body>>;
 type Incoming = Request<Watched<Body>>;
@@ -97,38 +95,4 @@ pub(super) async fn metadata(answer: Answer) -> HeaderMap {
     let mut metadata = head.headers;
     metadata.extend(body.collect().await.unwrap().trailers().cloned().unwrap_or_default());
     metadata
-}
-
-/// Remembers which counters were moved.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Counted(Arc<Mutex<Vec<String>>>);
-
-#[derive(Debug)]
-struct Named(String, Counted);
-
-impl Counted {
-    pub(super) fn moved(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Metrics for Counted {
-    fn counter(&self, name: &'static str, labels: &[Label]) -> Counter {
-        let values: Vec<_> = labels.iter().map(|(_, value)| value.as_str()).collect();
-        Counter::new(Arc::new(Named(format!("{name} {}", values.join(" ")), self.clone())))
-    }
-
-    fn gauge(&self, _: &'static str, _: &[Label]) -> Gauge {
-        Gauge::default()
-    }
-
-    fn histogram(&self, _: &'static str, _: &[Label]) -> Histogram {
-        Histogram::default()
-    }
-}
-
-impl CounterSink for Named {
-    fn add(&self, _: u64) {
-        self.1.0.lock().unwrap().push(self.0.clone());
-    }
 }

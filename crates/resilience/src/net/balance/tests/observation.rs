@@ -1,84 +1,37 @@
 //! What the balancer tells about itself.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::super::{Settings, SettingsError};
 use super::world::{OUTAGE, World, address, milliseconds};
 use crate::net::outlier;
-use crate::observe::{
-    Counter, CounterSink, Event, Gauge, GaugeSink, Histogram, Label, Listener, Metrics,
-};
+use crate::observe::{Event, Listener, Recorder};
 use crate::outcome::Verdict;
 
-#[derive(Clone, Debug, Default)]
-struct Numbers(Arc<Mutex<HashMap<String, f64>>>);
-
-#[derive(Debug)]
-struct Number(Numbers, String);
-
-impl Numbers {
-    fn get(&self, name: &str) -> f64 {
-        self.0.lock().unwrap().get(name).copied().unwrap_or_default()
-    }
-
-    fn sink(&self, name: &str, labels: &[Label]) -> Arc<Number> {
-        let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        Arc::new(Number(self.clone(), format!("{name}{{{}}}", labels.join(","))))
-    }
-}
-
-impl Metrics for Numbers {
-    fn counter(&self, name: &'static str, labels: &[Label]) -> Counter {
-        Counter::new(self.sink(name, labels))
-    }
-
-    fn gauge(&self, name: &'static str, labels: &[Label]) -> Gauge {
-        Gauge::new(self.sink(name, labels))
-    }
-
-    fn histogram(&self, _: &'static str, _: &[Label]) -> Histogram {
-        Histogram::default()
-    }
-}
-
-impl CounterSink for Number {
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    fn add(&self, by: u64) {
-        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += by as f64;
-    }
-}
-
-impl GaugeSink for Number {
-    fn set(&self, value: f64) {
-        self.0.0.lock().unwrap().insert(self.1.clone(), value);
-    }
-}
-
-#[expect(clippy::float_cmp, reason = "whole numbers")]
 #[test]
 fn ejections_panics_and_states_are_counted_without_addresses() {
-    let numbers = Numbers::default();
-    let metrics = numbers.clone();
+    let recorder = Recorder::default();
+    let metrics = recorder.clone();
     let world = World::observed(Settings::default(), |environment| {
         environment.metrics = Arc::new(metrics);
     });
     world.update((0..3).map(address));
-    assert_eq!(numbers.get("resilience_endpoints{target=inventory,state=healthy}"), 3.0);
+    let endpoints = |state| {
+        let labels = [("target", "inventory"), ("state", state)];
+        recorder.gauge("resilience_endpoints", &labels)
+    };
+    assert_eq!(endpoints("healthy"), Some(3.0));
     for number in [0, 1] {
         for _ in 0..5 {
             world.call(number, &OUTAGE);
         }
     }
     drop(world.pick());
-    let ejections = "resilience_ejections_total{target=inventory,cause=consecutive}";
-    assert_eq!(numbers.get(ejections), 1.0);
-    assert_eq!(numbers.get("resilience_panic_mode_total{target=inventory}"), 1.0);
-    assert_eq!(numbers.get("resilience_endpoints{target=inventory,state=healthy}"), 1.0);
-    assert_eq!(numbers.get("resilience_endpoints{target=inventory,state=ejected}"), 1.0);
-    assert_eq!(numbers.get("resilience_endpoints{target=inventory,state=suspect}"), 1.0);
-    let names = numbers.0.lock().unwrap();
-    assert!(names.keys().all(|name| !name.contains("10.0.0")));
+    let consecutive = [("target", "inventory"), ("cause", "consecutive")];
+    assert_eq!(recorder.counter("resilience_ejections_total", &consecutive), 1);
+    assert_eq!(recorder.counter("resilience_panic_mode_total", &[("target", "inventory")]), 1);
+    assert_eq!(["healthy", "ejected", "suspect"].map(endpoints), [Some(1.0); 3]);
+    assert!(!recorder.snapshot().to_string().contains("10.0.0"));
 }
 
 #[test]
