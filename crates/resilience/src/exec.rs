@@ -184,6 +184,17 @@ impl<C: Send + Sync> Inspect for Shared<C> {
         })
     }
 
+    fn publish(&self, now: Time) {
+        let parts = &self.parts;
+        let meters = &parts.meters.target;
+        meters.tokens.set(parts.budget.tokens(now));
+        meters.throttle.set(parts.throttle.as_ref().map_or(0.0, |it| it.probability(now)));
+        meters.in_flight.set_count(parts.bulkhead.inflight());
+        if let Some(limiter) = &parts.limiter {
+            meters.limit.set_count(limiter.limit());
+        }
+    }
+
     fn breakers(&self) -> Vec<Breaker> {
         self.parts.breaker.iter().cloned().collect()
     }

@@ -27,6 +27,10 @@ pub trait Inspect: Send + Sync {
     /// How it is now, in a stable order. It must not call the registry.
     fn snapshot(&self, now: Time) -> Value;
 
+    /// Brings its gauges up to date: those of what changes by itself, or too often to be
+    /// told at each change. By default there are none. It must not call the registry.
+    fn publish(&self, _now: Time) {}
+
     /// Its breakers, so that they can be commanded.
     fn breakers(&self) -> Vec<Breaker> {
         Vec::new()
@@ -92,9 +96,20 @@ impl Registry {
         Kept(item)
     }
 
+    /// Brings all gauges up to date. Whoever exports metrics calls it before each time
+    /// that it reads them.
+    pub fn publish(&self) {
+        let now = self.0.environment.clock.now();
+        for (_, _, item) in self.live() {
+            item.publish(now);
+        }
+    }
+
     /// How everything is now, in a stable order:
-    /// `{"breakers": {"inventory": {..}}, "chaos": [..], ..}`.
+    /// `{"breakers": {"inventory": {..}}, "chaos": [..], ..}`. Gauges that are shown in
+    /// it are up to date, as after [`publish`](Self::publish).
     pub fn snapshot(&self) -> Value {
+        self.publish();
         let now = self.0.environment.clock.now();
         let mut sorts: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
         for (sort, name, item) in self.live() {

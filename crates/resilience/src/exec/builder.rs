@@ -162,6 +162,7 @@ impl<C: Send + Sync + 'static> Builder<C> {
             settings.check(longest)?;
             Breaker::new(Arc::clone(&self.name), settings, environment.clone())
         };
+        let has_limiter = self.limiter.is_some();
         let limiter = |settings| Limiter::new(settings, &environment);
         let parts = Parts {
             breaker: self.breaker.map(breaker).transpose().map_err(BuildError::Breaker)?,
@@ -170,7 +171,7 @@ impl<C: Send + Sync + 'static> Builder<C> {
             throttle: self.throttle.map(AdaptiveThrottle::new),
             budget: self.budget.unwrap_or_default(),
             chaos: self.chaos.or_else(|| registry.as_ref().map(|it| Arc::clone(it.chaos()))),
-            meters: Meters::new(),
+            meters: Meters::new(environment.metrics.as_ref(), &self.name, has_limiter),
             suppressions: Seldom::new(),
             name: self.name,
             environment,

@@ -43,6 +43,8 @@ pub(super) struct Call<'a, T, E> {
     /// Whether an attempt may have had an effect of which nothing was heard.
     is_in_doubt: bool,
     began: Time,
+    /// From its beginning to its deadline.
+    granted: Option<Duration>,
     is_over: bool,
     _place: Place,
 }
@@ -54,7 +56,7 @@ impl<'a, T, E> Call<'a, T, E> {
         let (now, instant) = (parts.now(), Instant::now());
         let (granted, is_inherited) = granted(operation.timeout, remaining(&inbound, instant));
         let place = admit(parts, granted, now).map_err(|rejection| {
-            count(meters, &rejection);
+            count(parts, meters, &rejection);
             ExecError::Rejected(rejection)
         })?;
         Ok(Self {
@@ -74,6 +76,7 @@ impl<'a, T, E> Call<'a, T, E> {
             last_error: None,
             is_in_doubt: false,
             began: now,
+            granted,
             is_over: false,
             _place: place,
         })
@@ -101,7 +104,7 @@ impl<'a, T, E> Call<'a, T, E> {
             return self.finish();
         }
         self.close(Health::Ignore);
-        count(self.meters, &rejection);
+        count(self.parts, self.meters, &rejection);
         Err(ExecError::Rejected(rejection))
     }
 
@@ -116,7 +119,7 @@ impl<'a, T, E> Call<'a, T, E> {
             Err(ExecError::Failed(_)) => self.meters.ended(End::Failed),
             Err(ExecError::Unknown { .. }) => self.meters.ended(End::Unknown),
             Err(ExecError::DeadlineExceeded { .. }) => self.meters.ended(End::DeadlineExceeded),
-            Err(ExecError::Rejected(rejection)) => count(self.meters, rejection),
+            Err(ExecError::Rejected(rejection)) => count(self.parts, self.meters, rejection),
         }
         result
     }
@@ -142,8 +145,13 @@ impl<'a, T, E> Call<'a, T, E> {
     fn close(&mut self, health: Health) {
         self.is_over = true;
         let now = self.now;
-        self.meters.call_seconds.record(now.since(self.began).as_secs_f64());
+        let took = now.since(self.began);
+        self.meters.call_seconds.record(took.as_secs_f64());
         self.meters.attempts_per_call.record(f64::from(self.attempts));
+        if let Some(granted) = self.granted {
+            let left = granted.saturating_sub(took);
+            self.meters.remaining.record(left.as_secs_f64());
+        }
         // What says nothing about the peer must not look like a refusal either.
         if let (Some(throttle), Health::Success | Health::Ignore) = (&self.parts.throttle, health) {
             throttle.accepted(now);
@@ -199,9 +207,9 @@ fn admit(parts: &Parts, granted: Option<Duration>, now: Time) -> Result<Place, R
     })
 }
 
-fn count(meters: &OperationMeters, rejection: &Rejection) {
+fn count(parts: &Parts, meters: &OperationMeters, rejection: &Rejection) {
     meters.ended(End::Rejected);
-    meters.rejected(match rejection {
+    parts.meters.target.rejected(match rejection {
         Rejection::BreakerOpen { .. } => Stage::Breaker,
         Rejection::Bulkhead => Stage::Bulkhead,
         Rejection::Limited => Stage::Limiter,

@@ -1,10 +1,14 @@
 //! What is counted about an executor, operation by operation.
 
+mod target;
+
 use std::sync::OnceLock;
 
 use crate::core::latency::Latency;
 use crate::observe::{Counter, Histogram, Metrics};
 use crate::policy::MAX_ATTEMPTS;
+
+pub(super) use self::target::{Stage, Suppression, TargetMeters};
 
 /// Operations that are told apart; the rest are counted as `other`.
 const MAX_OPERATIONS: usize = 64;
@@ -15,6 +19,7 @@ const MAX_OPERATIONS: usize = 64;
 /// and gives a plain reference.
 #[derive(Debug)]
 pub(super) struct Meters {
+    pub(super) target: TargetMeters,
     slots: [OnceLock<Box<OperationMeters>>; MAX_OPERATIONS],
     other: OnceLock<Box<OperationMeters>>,
 }
@@ -26,10 +31,9 @@ pub(super) struct OperationMeters {
     pub(super) latency: Latency,
     calls: [Counter; End::ALL.len()],
     attempts: [Counter; MAX_ATTEMPTS as usize],
-    rejections: [Counter; Stage::ALL.len()],
-    suppressed: [Counter; Suppression::ALL.len()],
     pub(super) call_seconds: Histogram,
     pub(super) attempt_seconds: Histogram,
+    pub(super) remaining: Histogram,
     pub(super) attempts_per_call: Histogram,
 }
 
@@ -45,33 +49,13 @@ pub(super) enum End {
     Abandoned,
 }
 
-/// Who rejected a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    Deadline,
-    Throttle,
-    Bulkhead,
-    Limiter,
-    Breaker,
-    Chaos,
-}
-
-/// Why a retry was not made that would have been allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Suppression {
-    Budget,
-    Deadline,
-    Pushback,
-    NotIdempotent,
-    Breaker,
-    Throttle,
-    /// A hop above is retrying already.
-    Hops,
-}
-
 impl Meters {
-    pub(super) fn new() -> Self {
-        Self { slots: [const { OnceLock::new() }; MAX_OPERATIONS], other: OnceLock::new() }
+    pub(super) fn new(metrics: &dyn Metrics, target: &str, has_limiter: bool) -> Self {
+        Self {
+            target: TargetMeters::new(metrics, target, has_limiter),
+            slots: [const { OnceLock::new() }; MAX_OPERATIONS],
+            other: OnceLock::new(),
+        }
     }
 
     pub(super) fn of(
@@ -116,13 +100,9 @@ impl OperationMeters {
                 let number = (index + 1).to_string();
                 counter("resilience_attempts_total", &[("n", &number), ("reason", reason)])
             }),
-            rejections: Stage::ALL
-                .map(|stage| counter("resilience_rejections_total", &[("stage", stage.as_str())])),
-            suppressed: Suppression::ALL.map(|cause| {
-                counter("resilience_retries_suppressed_total", &[("cause", cause.as_str())])
-            }),
             call_seconds: histogram("resilience_call_seconds"),
             attempt_seconds: histogram("resilience_attempt_seconds"),
+            remaining: histogram("resilience_deadline_remaining_at_finish_seconds"),
             attempts_per_call: histogram("resilience_attempts_per_call"),
         }
     }
@@ -139,14 +119,6 @@ impl OperationMeters {
     pub(super) fn attempted(&self, number: u32) {
         let index = (number.clamp(1, MAX_ATTEMPTS) - 1) as usize;
         self.attempts[index].increment();
-    }
-
-    pub(super) fn rejected(&self, stage: Stage) {
-        self.rejections[stage as usize].increment();
-    }
-
-    pub(super) fn suppressed(&self, cause: Suppression) {
-        self.suppressed[cause as usize].increment();
     }
 }
 
@@ -175,46 +147,6 @@ impl End {
         match self {
             Self::Ok | Self::Failed => "remote",
             Self::Unknown | Self::DeadlineExceeded | Self::Rejected | Self::Abandoned => "local",
-        }
-    }
-}
-
-impl Stage {
-    const ALL: [Self; 6] =
-        [Self::Deadline, Self::Throttle, Self::Bulkhead, Self::Limiter, Self::Breaker, Self::Chaos];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deadline => "deadline",
-            Self::Throttle => "throttle",
-            Self::Bulkhead => "bulkhead",
-            Self::Limiter => "limiter",
-            Self::Breaker => "breaker",
-            Self::Chaos => "chaos",
-        }
-    }
-}
-
-impl Suppression {
-    const ALL: [Self; 7] = [
-        Self::Budget,
-        Self::Deadline,
-        Self::Pushback,
-        Self::NotIdempotent,
-        Self::Breaker,
-        Self::Throttle,
-        Self::Hops,
-    ];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Budget => "budget",
-            Self::Deadline => "deadline",
-            Self::Pushback => "pushback",
-            Self::NotIdempotent => "not_idempotent",
-            Self::Breaker => "breaker",
-            Self::Throttle => "throttle",
-            Self::Hops => "hops",
         }
     }
 }

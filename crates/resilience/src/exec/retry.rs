@@ -119,7 +119,7 @@ impl<'a, T, E> Call<'a, T, E> {
     /// The callers above learn that retries were given up here, unless they never had
     /// a chance.
     fn suppress(&self, cause: Suppression, now: Time) -> Option<Retry<'a>> {
-        self.meters.suppressed(cause);
+        self.parts.meters.target.suppressed(cause);
         if matches!(cause, Suppression::NotIdempotent | Suppression::Deadline) {
             return None;
         }

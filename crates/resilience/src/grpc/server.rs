@@ -79,13 +79,7 @@ impl ServerLayer {
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        let gate = self.0.gate.as_ref();
-        Snapshot {
-            name: self.0.name.as_ref().to_owned(),
-            limiter: gate.map(|gate| gate.limiter().snapshot()),
-            waiting: gate.map_or(0, |gate| gate.waiting()),
-            is_standing: gate.is_some_and(|gate| gate.is_standing()),
-        }
+        self.0.snapshot()
     }
 }
 

@@ -35,6 +35,7 @@ use arc_swap::ArcSwap;
 use self::book::Book;
 use self::choice::Choice;
 use self::member::{Member, Members};
+use self::meters::Census;
 use super::{Address, subset};
 use crate::core::clock::Time;
 use crate::core::environment::Environment;
@@ -180,5 +181,10 @@ impl<C: Candidate> Balancer<C> {
     /// What is known of the endpoints, for people.
     pub fn snapshot(&self, now: Time) -> Snapshot {
         Snapshot::of(&self.book, &self.members.load(), now)
+    }
+
+    /// Brings the gauges up to date, which else only calls do.
+    pub fn publish(&self) {
+        self.book.publish(Census::of(&self.members.load().all));
     }
 }

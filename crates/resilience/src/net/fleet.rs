@@ -127,6 +127,11 @@ impl Fleet {
     pub fn snapshot(&self, now: Time) -> Snapshot {
         self.shared.balancer.snapshot(now)
     }
+
+    /// Brings the gauges up to date, which else only calls do.
+    pub fn publish(&self) {
+        self.shared.balancer.publish();
+    }
 }
 
 impl Shared {

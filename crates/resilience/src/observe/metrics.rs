@@ -72,6 +72,12 @@ impl Gauge {
             sink.set(value);
         }
     }
+
+    /// As [`set`](Self::set), to a number of things.
+    #[expect(clippy::cast_precision_loss, reason = "nothing here is counted beyond 2⁵³")]
+    pub fn set_count(&self, count: usize) {
+        self.set(count as f64);
+    }
 }
 
 impl Histogram {

@@ -70,12 +70,16 @@ impl Recorder {
         self.0.counters.folded() + self.0.gauges.folded() + self.0.histograms.folded()
     }
 
-    /// All of it, in a stable order: `{"counters": {"name": [{"labels": {..}, "value": 1}]}, ..}`.
+    /// All that was counted, in a stable order:
+    /// `{"counters": {"name": [{"labels": {..}, "value": 1}]}, ..}`. Counters at zero and
+    /// empty histograms are left out.
     pub fn snapshot(&self) -> Value {
+        let count = |count: &Count| (count.get() > 0).then(|| json!(count.get()));
+        let spread = |spread: &Spread| Some(spread.get()).filter(|it| it.count > 0);
         json!({
-            "counters": self.0.counters.snapshot(|count| json!(count.get())),
-            "gauges": self.0.gauges.snapshot(|level| json!(level.get())),
-            "histograms": self.0.histograms.snapshot(|spread| json!(spread.get())),
+            "counters": self.0.counters.snapshot(count),
+            "gauges": self.0.gauges.snapshot(|level| Some(json!(level.get()))),
+            "histograms": self.0.histograms.snapshot(|it| spread(it).map(|it| json!(it))),
             "folded": self.folded(),
         })
     }

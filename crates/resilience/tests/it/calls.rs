@@ -207,7 +207,7 @@ async fn what_happened_is_counted() {
     assert_eq!(spread("resilience_call_seconds"), 4);
     assert_eq!(spread("resilience_attempt_seconds"), 5);
     assert_eq!(spread("resilience_attempts_per_call"), 4);
-    assert_eq!(spread("resilience_deadline_remaining_seconds"), 4);
+    assert_eq!(spread("resilience_deadline_remaining_at_finish_seconds"), 4);
 }
 
 fn expired() -> Inbound {

@@ -12,6 +12,7 @@ mod deadlines;
 mod endpoint;
 mod fleets;
 mod hedging;
+mod metrics;
 mod overload;
 mod peer;
 mod resolving;

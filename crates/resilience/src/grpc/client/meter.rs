@@ -20,6 +20,7 @@ pub(super) struct TargetMeter {
     hedges_lost: Counter,
     pub(super) tokens: Gauge,
     pub(super) throttle: Gauge,
+    pub(super) in_flight: Gauge,
 }
 
 /// Of a method of a target.
@@ -73,7 +74,11 @@ impl TargetMeter {
         let with = |name, key, value: &str| {
             metrics.counter(name, &[("target", target.to_owned()), (key, value.to_owned())])
         };
-        let rejected = |stage: Stage| with("resilience_rejections_total", "stage", stage.name());
+        let rejected = |stage: Stage| match stage {
+            // The breaker counts whom it refuses.
+            Stage::Breaker => Counter::default(),
+            _ => with("resilience_rejections_total", "stage", stage.name()),
+        };
         let suppressed =
             |cause: Cause| with("resilience_retries_suppressed_total", "cause", cause.name());
         let hedges = |won| with("resilience_hedges_total", "won", won);
@@ -84,6 +89,7 @@ impl TargetMeter {
             hedges_lost: hedges("false"),
             tokens: metrics.gauge("resilience_retry_budget_tokens", &labels),
             throttle: metrics.gauge("resilience_throttle_probability", &labels),
+            in_flight: metrics.gauge("resilience_target_inflight", &labels),
         }
     }
 
@@ -113,7 +119,7 @@ impl MethodMeter {
                 MAX_ATTEMPTS as usize],
             call: histogram("resilience_call_seconds"),
             attempt: histogram("resilience_attempt_seconds"),
-            remaining: histogram("resilience_deadline_remaining_seconds"),
+            remaining: histogram("resilience_deadline_remaining_at_finish_seconds"),
             attempts_per_call: histogram("resilience_attempts_per_call"),
         }
     }

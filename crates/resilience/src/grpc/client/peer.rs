@@ -59,6 +59,9 @@ pub trait Peer: fmt::Debug + Send + Sync + 'static {
 
     /// What is known of those who can be chosen, for people.
     fn snapshot(&self, now: Time) -> Option<serde_json::Value>;
+
+    /// Brings its gauges up to date. By default there are none.
+    fn publish(&self) {}
 }
 
 /// What an attempt sends. It is only put together where that is needed: it is large, and

@@ -45,17 +45,13 @@ pub struct MethodSnapshot {
 
 impl<P: Peer> Shared<P> {
     pub(super) fn snapshot(&self, now: Time) -> Snapshot {
-        let retry_tokens = self.budget.tokens(now);
-        let throttle_probability = self.throttle.probability(now);
-        self.meter.tokens.set(retry_tokens);
-        self.meter.throttle.set(throttle_probability);
         Snapshot {
             target: self.target.to_string(),
             breaker: self.breaker.snapshot(now),
             inflight: self.bulkhead.inflight(),
             bulkhead: self.bulkhead.limit(),
-            retry_tokens,
-            throttle_probability,
+            retry_tokens: self.budget.tokens(now),
+            throttle_probability: self.throttle.probability(now),
             methods: self.methods.all().map(|method| MethodSnapshot::of(method, now)).collect(),
             endpoints: self.peer.snapshot(now),
         }
@@ -81,6 +77,13 @@ impl MethodSnapshot {
 impl<P: Peer> Inspect for Shared<P> {
     fn snapshot(&self, now: Time) -> Value {
         json!(Self::snapshot(self, now))
+    }
+
+    fn publish(&self, now: Time) {
+        self.meter.tokens.set(self.budget.tokens(now));
+        self.meter.throttle.set(self.throttle.probability(now));
+        self.meter.in_flight.set_count(self.bulkhead.inflight());
+        self.peer.publish();
     }
 
     fn breakers(&self) -> Vec<Breaker> {

@@ -17,6 +17,7 @@ use crate::core::limit::{self, Limiter, SettingsError};
 use crate::core::queue;
 use crate::grpc::status;
 use crate::policy::{Criticality, Kind, PolicyTable};
+use crate::registry::Registry;
 
 /// How long a handler may take to the head of its answer if its caller set no deadline.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,7 +30,8 @@ pub const HEAD_START: Duration = Duration::from_millis(2);
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
     name: Arc<str>,
-    environment: Environment,
+    environment: Option<Environment>,
+    registry: Option<Registry>,
     limiter: Option<limit::Settings>,
     queue: queue::Settings,
     criticality: OfPath<Criticality>,
@@ -45,7 +47,8 @@ impl Builder {
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            environment: Environment::tokio(),
+            environment: None,
+            registry: None,
             limiter: Some(limit::Settings::default()),
             queue: queue::Settings::default(),
             criticality: Arc::new(|_| Criticality::default()),
@@ -58,9 +61,17 @@ impl Builder {
         }
     }
 
-    /// Its clock has to be tokio's, since deadlines are.
+    /// Default: that of the registry, else [`Environment::tokio`]. Its clock has to be
+    /// tokio's, since deadlines are.
     pub fn environment(mut self, environment: Environment) -> Self {
-        self.environment = environment;
+        self.environment = Some(environment);
+        self
+    }
+
+    /// Shows the server there, among the `servers`, for as long as a layer or a service
+    /// of it lives.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = Some(registry.clone());
         self
     }
 
@@ -152,13 +163,19 @@ impl Builder {
     }
 
     pub fn build(self) -> Result<ServerLayer, SettingsError> {
-        let measures = Arc::new(Measures::new(self.environment.metrics.as_ref(), &self.name));
+        let registry = self.registry;
+        let environment = self.environment.unwrap_or_else(|| match &registry {
+            Some(registry) => registry.environment().clone(),
+            None => Environment::tokio(),
+        });
+        let (metrics, is_limited) = (environment.metrics.as_ref(), self.limiter.is_some());
+        let measures = Arc::new(Measures::new(metrics, &self.name, is_limited));
         let gate = |settings| {
-            let limiter = Limiter::new(settings, &self.environment)?;
+            let limiter = Limiter::new(settings, &environment)?;
             let measures = Arc::clone(&measures);
-            Ok(Arc::new(Gate::new(limiter, self.queue, measures, &self.environment)))
+            Ok(Arc::new(Gate::new(limiter, self.queue, measures, &environment)))
         };
-        Ok(ServerLayer(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             gate: self.limiter.map(gate).transpose()?,
             name: self.name,
             criticality: self.criticality,
@@ -169,10 +186,14 @@ impl Builder {
             patience: self.patience,
             head_start: self.head_start,
             measures,
-            clock: self.environment.clock,
+            clock: environment.clock,
             shed: status::shed().into_http(),
             expired: status::deadline_exceeded().into_http(),
-        })))
+        });
+        if let Some(registry) = &registry {
+            registry.watch("servers", &shared.name, &shared);
+        }
+        Ok(ServerLayer(shared))
     }
 }
 

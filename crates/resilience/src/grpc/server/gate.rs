@@ -79,6 +79,12 @@ impl Gate {
         self.lock().is_standing()
     }
 
+    /// Brings the gauges up to date.
+    pub(super) fn publish(&self) {
+        self.measures.in_flight(self.limiter.inflight(), self.limiter.limit());
+        self.measures.waiting(self.waiting());
+    }
+
     /// Waits for a slot until `deadline`. To drop it while it waits leaves no trace.
     pub(super) async fn enter(
         self: &Arc<Self>,

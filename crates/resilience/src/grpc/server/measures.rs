@@ -24,6 +24,7 @@ pub(super) enum Shed {
 #[derive(Debug)]
 pub(super) struct Measures {
     sheds: [[Counter; SHEDS.len()]; CLASSES.len()],
+    /// This and the next two only if there is a limit.
     limit: Gauge,
     inflight: Gauge,
     waiting: Gauge,
@@ -40,7 +41,7 @@ const SHEDS: [Shed; 5] = [
 ];
 
 impl Measures {
-    pub(super) fn new(metrics: &dyn Metrics, server: &str) -> Self {
+    pub(super) fn new(metrics: &dyn Metrics, server: &str, is_limited: bool) -> Self {
         let of_server: [Label; 1] = [("server", server.to_owned())];
         let shed = |class: &str, cause: &str| {
             let labels = [
@@ -50,11 +51,14 @@ impl Measures {
             ];
             metrics.counter("resilience_sheds_total", &labels)
         };
+        let gauge = |name| {
+            if is_limited { metrics.gauge(name, &of_server) } else { Gauge::default() }
+        };
         Self {
             sheds: CLASSES.map(|(_, class)| SHEDS.map(|cause| shed(class, cause.as_str()))),
-            limit: metrics.gauge("resilience_limit", &of_server),
-            inflight: metrics.gauge("resilience_inflight", &of_server),
-            waiting: metrics.gauge("resilience_queue_depth", &of_server),
+            limit: gauge("resilience_limit"),
+            inflight: gauge("resilience_inflight"),
+            waiting: gauge("resilience_queue_depth"),
             sojourn: metrics.histogram("resilience_queue_sojourn_seconds", &of_server),
             remaining: metrics
                 .histogram("resilience_deadline_remaining_at_arrival_seconds", &of_server),
@@ -79,12 +83,12 @@ impl Measures {
     }
 
     pub(super) fn in_flight(&self, calls: usize, limit: usize) {
-        self.inflight.set(as_f64(calls));
-        self.limit.set(as_f64(limit));
+        self.inflight.set_count(calls);
+        self.limit.set_count(limit);
     }
 
     pub(super) fn waiting(&self, calls: usize) {
-        self.waiting.set(as_f64(calls));
+        self.waiting.set_count(calls);
     }
 }
 
@@ -95,9 +99,4 @@ impl Shed {
             Self::Rate => "rate",
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "no process has 2^52 calls in flight")]
-fn as_f64(calls: usize) -> f64 {
-    calls as f64
 }

@@ -86,6 +86,14 @@ impl<C: Candidate> Balancer<C> {
 }
 
 impl Census {
+    pub(super) fn of<C: Candidate>(members: &[Arc<Member<C>>]) -> Self {
+        let mut census = Self::default();
+        for member in members {
+            census.add(member);
+        }
+        census
+    }
+
     fn add<C: Candidate>(&mut self, member: &Member<C>) {
         let count = match member.vitals.standing().read().phase {
             Phase::Healthy if member.candidate.is_available() => &mut self.healthy,

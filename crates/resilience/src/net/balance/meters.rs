@@ -60,11 +60,10 @@ impl Meters {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a number of endpoints")]
     pub(super) fn publish(&self, census: Census) {
-        self.healthy.set(census.healthy as f64);
-        self.suspect.set(census.suspect as f64);
-        self.ejected.set(census.ejected as f64);
-        self.unavailable.set(census.unavailable as f64);
+        self.healthy.set_count(census.healthy);
+        self.suspect.set_count(census.suspect);
+        self.ejected.set_count(census.ejected);
+        self.unavailable.set_count(census.unavailable);
     }
 }

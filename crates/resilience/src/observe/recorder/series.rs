@@ -63,14 +63,17 @@ impl<C: Default> Series<C> {
         self.lock().folded
     }
 
-    pub(super) fn snapshot(&self, value: impl Fn(&C) -> Value) -> Value {
+    /// Without the cells that have no value, and the names of which none has.
+    pub(super) fn snapshot(&self, value: impl Fn(&C) -> Option<Value>) -> Value {
         let kept = self.lock();
-        let named = kept.cells.iter().map(|(name, series)| {
-            let series = series.iter().map(|(labels, cell)| {
+        let named = kept.cells.iter().filter_map(|(name, series)| {
+            let series = series.iter().filter_map(|(labels, cell)| {
+                let value = value(cell)?;
                 let labels = labels.iter().map(|(name, text)| ((*name).to_owned(), json!(text)));
-                json!({ "labels": labels.collect::<Map<_, _>>(), "value": value(cell) })
+                Some(json!({ "labels": labels.collect::<Map<_, _>>(), "value": value }))
             });
-            ((*name).to_owned(), series.collect())
+            let series: Vec<_> = series.collect();
+            (!series.is_empty()).then(|| ((*name).to_owned(), json!(series)))
         });
         Value::Object(named.collect())
     }

@@ -114,6 +114,22 @@ fn nothing_is_lost_between_threads() {
 }
 
 #[test]
+fn a_snapshot_leaves_out_what_was_never_counted() {
+    let recorder = Recorder::default();
+    calls(&recorder, &[("target", "a")]).add(0);
+    Metrics::histogram(&recorder, "seconds", &[]).record(f64::NAN);
+    Metrics::gauge(&recorder, "limit", &[]).set(0.0);
+
+    let expected = json!({
+        "counters": {},
+        "gauges": {"limit": [{"labels": {}, "value": 0.0}]},
+        "histograms": {},
+        "folded": 0,
+    });
+    assert_eq!(recorder.snapshot(), expected);
+}
+
+#[test]
 fn a_snapshot_is_in_a_stable_order() {
     let one = Recorder::default();
     let other = Recorder::default();

@@ -76,4 +76,8 @@ impl Peer for Fleet {
     fn snapshot(&self, now: Time) -> Option<serde_json::Value> {
         serde_json::to_value(Self::snapshot(self, now)).ok()
     }
+
+    fn publish(&self) {
+        Self::publish(self);
+    }
 }

@@ -17,7 +17,7 @@ fn gate(limit: usize) -> Arc<Gate> {
     let environment = Environment { random: Arc::new(Random::seeded(1)), ..Environment::tokio() };
     let settings = Settings { initial: limit, min: limit, max: limit, ..Settings::default() };
     let limiter = Limiter::new(settings, &environment).unwrap();
-    let measures = Arc::new(Measures::new(&NoMetrics, "test"));
+    let measures = Arc::new(Measures::new(&NoMetrics, "test", true));
     Arc::new(Gate::new(limiter, queue::Settings::default(), measures, &environment))
 }
 
