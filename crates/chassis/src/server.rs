@@ -56,10 +56,11 @@ impl Front {
             ..limit::Settings::default()
         };
         let builder = ServerLayer::builder(name).limiter(limits).policies(policies);
-        Self::new(builder, registry)
+        Self::new(builder.registry(registry), registry)
     }
 
-    /// A door inside of this process, behind one that is limited.
+    /// A door inside of this process, behind one that is limited. It lets everyone in
+    /// at once, so operators would see nothing there.
     pub(crate) fn open(name: &str, registry: &Registry) -> Self {
         Self::new(ServerLayer::builder(name).unlimited(), registry)
     }

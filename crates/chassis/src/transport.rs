@@ -21,7 +21,7 @@ use trellis_resilience::grpc::client::{Builder, Client};
 use trellis_resilience::net::endpoint;
 use trellis_resilience::net::fleet::{self, Fleet};
 use trellis_resilience::net::resolve::Target;
-use trellis_resilience::observe::LogListener;
+use trellis_resilience::observe::{LogListener, Recorder};
 use trellis_resilience::policy::{MethodPolicy, PolicyTable};
 use trellis_resilience::registry::Registry;
 
@@ -71,10 +71,18 @@ impl Edge {
 }
 
 impl Roads {
-    /// Logs what happens to them.
+    /// Logs what happens to them, and counts it in memory.
     pub fn new() -> Self {
-        let environment = Environment { listener: Arc::new(LogListener), ..Environment::tokio() };
-        Self { registry: Registry::new(environment) }
+        let recorder = Arc::new(Recorder::default());
+        let environment = Environment {
+            listener: Arc::new(LogListener),
+            metrics: Arc::clone(&recorder) as _,
+            ..Environment::tokio()
+        };
+        let registry = Registry::new(environment);
+        // It is kept by the environment, for as long as there is a registry.
+        registry.watch("metrics", "all", &recorder);
+        Self { registry }
     }
 
     /// Everything that operators can look at and command.

@@ -16,4 +16,5 @@ mod faults;
 mod full_disk;
 mod journey;
 mod kill;
+mod operators;
 mod races;
