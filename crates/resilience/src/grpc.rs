@@ -4,6 +4,7 @@
 pub mod body;
 pub mod classify;
 pub mod client;
+pub mod headers;
 pub mod replay;
 pub mod server;
 pub mod status;

@@ -104,6 +104,22 @@ pub enum Criticality {
     Sheddable,
 }
 
+impl Criticality {
+    /// The worst first.
+    pub const ALL: [Self; 4] =
+        [Self::CriticalPlus, Self::Critical, Self::SheddablePlus, Self::Sheddable];
+
+    /// The name in headers and metrics, such as `critical-plus`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CriticalPlus => "critical-plus",
+            Self::Critical => "critical",
+            Self::SheddablePlus => "sheddable-plus",
+            Self::Sheddable => "sheddable",
+        }
+    }
+}
+
 impl PolicyTable {
     /// `default` is for the methods that are not named.
     pub fn new(default: MethodPolicy) -> Self {

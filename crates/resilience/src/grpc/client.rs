@@ -46,7 +46,6 @@ use self::shared::Shared;
 
 pub use self::builder::{BuildError, Builder};
 pub use self::future::ResponseFuture;
-pub use self::headers::{CRITICALITY, PREVIOUS_ATTEMPTS, RETRIED_HOPS};
 pub use self::peer::{Over, OverSending, Peer, Request as AttemptRequest, Standing};
 pub use self::snapshot::{MethodSnapshot, Snapshot};
 

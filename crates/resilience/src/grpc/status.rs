@@ -15,13 +15,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::core::outcome::Pushback;
+use crate::grpc::headers::PUSHBACK;
 
 /// Scopes the reasons.
 pub const DOMAIN: &str = "resilience";
-
-/// How long to wait before the next attempt, in milliseconds; none may follow if it is
-/// negative (gRFC A6).
-pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// What was decided here, without a word of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

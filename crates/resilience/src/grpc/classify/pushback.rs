@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::core::outcome::Pushback;
-use crate::grpc::status::PUSHBACK;
+use crate::grpc::headers::PUSHBACK;
 
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 

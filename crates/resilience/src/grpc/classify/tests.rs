@@ -5,7 +5,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::*;
 use crate::core::outcome::{FailureKind, Health, Pushback, RetrySafety};
-use crate::grpc::status::PUSHBACK;
+use crate::grpc::headers::PUSHBACK;
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let pair = |(name, value): &(&'static str, &str)| {

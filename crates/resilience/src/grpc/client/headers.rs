@@ -1,20 +1,12 @@
 //! What an attempt says about itself to the peer.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
 use super::call::Call;
 use super::peer::Peer;
 use crate::core::clock::Time;
+use crate::grpc::headers::{CRITICALITY, PREVIOUS_ATTEMPTS, RETRIED_HOPS};
 use crate::policy::Criticality;
-
-/// How many attempts of the same call were made before (gRFC A6).
-pub const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
-
-/// How many hops are retrying, the sender included.
-pub const RETRIED_HOPS: HeaderName = HeaderName::from_static("x-resilience-hops-retried");
-
-/// How bad it is to refuse the call.
-pub const CRITICALITY: HeaderName = HeaderName::from_static("x-resilience-criticality");
 
 /// Writes the headers of the attempt `number`, counted from zero, which begins `now`.
 pub(super) fn write<P: Peer>(
@@ -37,7 +29,7 @@ pub(super) fn write<P: Peer>(
     let criticality = effective(call.method().policy.criticality, call.inbound.criticality);
     // The rest is what a server takes a call for that says nothing.
     if criticality != Criticality::default() {
-        headers.insert(CRITICALITY, HeaderValue::from_static(name(criticality)));
+        headers.insert(CRITICALITY, HeaderValue::from_static(criticality.as_str()));
     }
     if let Some(inject) = &call.shared.inject {
         inject(headers);
@@ -52,14 +44,5 @@ fn effective(method: Criticality, inbound: Criticality) -> Criticality {
         (Criticality::Critical, Criticality::CriticalPlus) => Criticality::CriticalPlus,
         (_, Criticality::SheddablePlus | Criticality::Sheddable) => method.max(inbound),
         _ => method,
-    }
-}
-
-const fn name(criticality: Criticality) -> &'static str {
-    match criticality {
-        Criticality::CriticalPlus => "critical-plus",
-        Criticality::Critical => "critical",
-        Criticality::SheddablePlus => "sheddable-plus",
-        Criticality::Sheddable => "sheddable",
     }
 }

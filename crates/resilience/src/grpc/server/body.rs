@@ -16,7 +16,8 @@ use super::gate::Pass;
 use super::panics;
 use crate::core::limit::Sample;
 use crate::core::outcome::Pushback;
-use crate::grpc::status::{self, PUSHBACK};
+use crate::grpc::headers::PUSHBACK;
+use crate::grpc::status;
 
 /// The body of an answer: that of the service, or what the server says in its place.
 pub struct ResponseBody<R: Body<Data = Bytes>>(Kind<R>);

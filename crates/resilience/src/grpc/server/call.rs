@@ -24,7 +24,7 @@ use super::{head, panics};
 use crate::context::{self, Inbound};
 use crate::core::limit::Sample;
 use crate::core::queue::Cause;
-use crate::grpc::{status, timeout};
+use crate::grpc::{headers, status, timeout};
 use crate::policy::Criticality;
 
 /// How the service came to an end.
@@ -74,7 +74,7 @@ where
 {
     let path = parts.uri.path();
     let is_stream = (shared.streaming)(path);
-    let criticality = head::criticality(&parts.headers);
+    let criticality = headers::criticality(&parts.headers);
     let criticality = criticality.unwrap_or_else(|| (shared.criticality)(path));
     let deadline = deadline(shared, &parts, criticality)?;
     let pass = if head::is_always_answered(path) {

@@ -6,13 +6,6 @@ use crate::core::queue::Cause;
 use crate::observe::{Counter, Gauge, Histogram, Label, Metrics};
 use crate::policy::Criticality;
 
-const CLASSES: [(Criticality, &str); 4] = [
-    (Criticality::CriticalPlus, "critical-plus"),
-    (Criticality::Critical, "critical"),
-    (Criticality::SheddablePlus, "sheddable-plus"),
-    (Criticality::Sheddable, "sheddable"),
-];
-
 /// Why a call was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shed {
@@ -23,7 +16,7 @@ pub(super) enum Shed {
 
 #[derive(Debug)]
 pub(super) struct Measures {
-    sheds: [[Counter; SHEDS.len()]; CLASSES.len()],
+    sheds: [[Counter; SHEDS.len()]; Criticality::ALL.len()],
     /// This and the next two only if there is a limit.
     limit: Gauge,
     inflight: Gauge,
@@ -55,7 +48,8 @@ impl Measures {
             if is_limited { metrics.gauge(name, &of_server) } else { Gauge::default() }
         };
         Self {
-            sheds: CLASSES.map(|(_, class)| SHEDS.map(|cause| shed(class, cause.as_str()))),
+            sheds: Criticality::ALL
+                .map(|class| SHEDS.map(|cause| shed(class.as_str(), cause.as_str()))),
             limit: gauge("resilience_limit"),
             inflight: gauge("resilience_inflight"),
             waiting: gauge("resilience_queue_depth"),
@@ -66,10 +60,8 @@ impl Measures {
     }
 
     pub(super) fn shed(&self, criticality: Criticality, cause: Shed) {
-        let class = CLASSES.iter().position(|(class, _)| *class == criticality);
-        let cause = SHEDS.iter().position(|known| *known == cause);
-        if let (Some(class), Some(cause)) = (class, cause) {
-            self.sheds[class][cause].increment();
+        if let Some(cause) = SHEDS.iter().position(|known| *known == cause) {
+            self.sheds[criticality as usize][cause].increment();
         }
     }
 
