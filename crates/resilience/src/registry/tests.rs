@@ -188,6 +188,8 @@ fn threads_may_come_and_go_while_someone_looks() {
             });
         }
     });
-    assert!((1..=2).contains(&seen.into_inner()));
+    // Those of both, and one that is gone but for the look that the other is taking.
+    let seen = seen.into_inner();
+    assert!((1..=3).contains(&seen), "{seen} at once");
     assert_eq!(registry.snapshot(), json!({"chaos": []}));
 }
