@@ -40,7 +40,8 @@ const MAX_MESSAGE: usize = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Calls a second that one client address may make; 0 sets no limit.
+    /// Calls a second that one client address, or network of IPv6 (/64), may make; 0 sets
+    /// no limit.
     pub rate_limit_per_second: u32,
     /// Calls that one client address may make at once on top of its rate.
     pub rate_limit_burst: u32,
@@ -106,5 +107,6 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
         .add_service(reflection().build_v1alpha()?);
 
     let json = needs.roads.behind(&needs.front, &Edge::plain("json.gateway"), routes.clone());
-    Ok(limit::layer(settings, door::router(routes, json)?, shutdown))
+    let clock = Arc::clone(&needs.roads.registry().environment().clock);
+    Ok(limit::layer(settings, door::router(routes, json)?, clock))
 }

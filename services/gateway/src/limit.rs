@@ -1,25 +1,26 @@
 //! How often one client address may call.
 
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota};
 use http::{Extensions, HeaderMap};
 use tonic::Code;
 use trellis_api::error;
-use trellis_chassis::Shutdown;
+use trellis_resilience::clock::Clock;
+use trellis_resilience::core::rate::KeyedGcra;
 
 use crate::Settings;
 
-/// How often the limiter forgets addresses that have been quiet.
-const SWEEP: Duration = Duration::from_mins(1);
+/// The most addresses that are told apart at a time, in about 4 MiB. Only those count
+/// that have called within the last `burst / rate` seconds.
+///
+/// Whoever calls from more shares one rate with all newcomers: that an attacker has
+/// many addresses must cost neither memory nor the customers who are here already.
+const MOST_ADDRESSES: usize = 65_536;
 
 /// Where a call comes from.
 #[derive(Clone, Copy, Debug)]
@@ -27,29 +28,18 @@ pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 #[derive(Clone)]
 struct Limit {
-    limiter: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
+    /// `None`: no limit is set.
+    rate: Option<Arc<KeyedGcra<IpAddr>>>,
+    clock: Arc<dyn Clock>,
     trust_forwarded_for: bool,
 }
 
 /// Tells handlers the client's address, and refuses calls over its limit.
-pub(crate) fn layer(settings: &Settings, router: Router, shutdown: &Shutdown) -> Router {
-    let limiter = NonZeroU32::new(settings.rate_limit_per_second).map(|rate| {
-        let burst = NonZeroU32::new(settings.rate_limit_burst).unwrap_or(NonZeroU32::MIN);
-        Arc::new(DefaultKeyedRateLimiter::keyed(Quota::per_second(rate).allow_burst(burst)))
-    });
-    if let Some(limiter) = limiter.clone() {
-        let stop = shutdown.clone();
-        shutdown.spawn("gateway.limit", async move {
-            let mut ticks = tokio::time::interval(SWEEP);
-            loop {
-                tokio::select! {
-                    () = stop.requested() => return Ok(()),
-                    _ = ticks.tick() => limiter.retain_recent(),
-                }
-            }
-        });
-    }
-    let limit = Limit { limiter, trust_forwarded_for: settings.trust_forwarded_for };
+pub(crate) fn layer(settings: &Settings, router: Router, clock: Arc<dyn Clock>) -> Router {
+    let Settings { rate_limit_per_second: per_second, rate_limit_burst: burst, .. } = *settings;
+    let rate = (0 < per_second)
+        .then(|| Arc::new(KeyedGcra::new(f64::from(per_second), burst, MOST_ADDRESSES)));
+    let limit = Limit { rate, clock, trust_forwarded_for: settings.trust_forwarded_for };
     router.layer(from_fn_with_state(limit, admit))
 }
 
@@ -58,8 +48,8 @@ async fn admit(State(limit): State<Limit>, mut request: Request, next: Next) -> 
     let Some(address) = forwarded.or_else(|| peer(request.extensions())) else {
         return next.run(request).await;
     };
-    if let Some(Err(until)) = limit.limiter.as_ref().map(|limiter| limiter.check_key(&address)) {
-        let wait = until.wait_time_from(DefaultClock::default().now());
+    let checked = limit.rate.as_ref().map(|rate| rate.check(&site(address), limit.clock.now()));
+    if let Some(Err(wait)) = checked {
         let status = error::retry_later(
             Code::ResourceExhausted,
             "RATE_LIMITED",
@@ -70,6 +60,14 @@ async fn admit(State(limit): State<Limit>, mut request: Request, next: Next) -> 
     }
     request.extensions_mut().insert(ClientAddress(address));
     next.run(request).await
+}
+
+/// What shares a limit. Whoever has one IPv6 address has the 2^64 of its network too.
+fn site(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
 }
 
 fn peer(extensions: &Extensions) -> Option<IpAddr> {
@@ -84,15 +82,4 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_entry_of_our_own_proxy_is_believed() {
-        let header = |value: &str| ("x-forwarded-for".parse().unwrap(), value.parse().unwrap());
-        let headers = HeaderMap::from_iter([header("10.0.0.1, 192.0.2.7")]);
-
-        assert_eq!(forwarded_for(&headers), Some("192.0.2.7".parse().unwrap()));
-        assert_eq!(forwarded_for(&HeaderMap::from_iter([header("unknown")])), None);
-    }
-}
+mod tests;
