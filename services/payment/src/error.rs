@@ -10,6 +10,9 @@ use crate::domain::Refusal;
 use crate::processor;
 
 /// When to ask again for an outcome that is not known yet.
+///
+/// Not when the processor wants to be asked again: it is asked no earlier than that in
+/// any case, and the breaker of who calls us would hold back captures with the rest.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a call was not answered with a payment.
@@ -28,6 +31,13 @@ pub enum Error {
     OutcomeUnknown(#[source] processor::Error),
     #[error("the payment store failed")]
     Store(#[from] trellis_storage::Error),
+}
+
+impl Error {
+    /// Whether the processor was not asked at all this time.
+    pub(crate) fn was_held_back(&self) -> bool {
+        matches!(self, Self::OutcomeUnknown(error) if error.was_held_back())
+    }
 }
 
 impl From<Violation> for Error {

@@ -39,7 +39,7 @@ pub use store::Store;
 pub struct Needs {
     /// Where payments and the ledger are.
     pub store: Arc<dyn Store>,
-    /// Who moves the money.
+    /// Who moves the money, as [`processor::open`] makes it.
     pub processor: Arc<dyn Processor>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,

@@ -5,25 +5,33 @@
 //! once. What was not answered is [`Error::Unknown`], and unknown is never
 //! failed: the same call with the same key finds it out.
 
-pub mod http;
 pub mod sandbox;
+
+mod error;
+mod guarded;
+mod http;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use time::Duration;
 use trellis_api::Money;
 use trellis_api::id::PaymentId;
 use trellis_chassis::Clock;
+use trellis_resilience::registry::Registry;
 use uuid::Uuid;
 
 use crate::Settings;
 use crate::domain::{Code, PaymentToken, Reference};
 use crate::settings::ProcessorKind;
 
-pub use http::HttpProcessor;
+pub use error::{Error, Unanswered};
+pub use guarded::{Calls, TARGET};
 pub use sandbox::Sandbox;
+
+use guarded::Guarded;
+use http::HttpProcessor;
 
 /// How long a call with an old key is taken for a repetition. Processors
 /// promise 24 h; afterwards the same call would charge a second time.
@@ -131,41 +139,40 @@ pub struct Tally {
     pub refunds: u32,
 }
 
-/// Why a processor gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It may or may not have done what it was asked: repeat the call.
-    #[error("the processor gave no definite answer: {0}")]
-    Unknown(Box<str>),
-    /// It will not do this at all; ours is the mistake. Nothing was done.
-    #[error("the processor refuses the call: {0}")]
-    Invalid(Code),
-}
-
-impl Error {
-    pub(crate) fn unknown(why: impl std::fmt::Display) -> Self {
-        Self::Unknown(why.to_string().into())
-    }
-}
-
 /// The key of one operation of a payment.
 pub(crate) fn key(payment: PaymentId, operation: &str) -> Uuid {
     Uuid::new_v5(&payment.uuid(), operation.as_bytes())
 }
 
-/// Opens the processor that the settings name. The sandbox keeps its books in
-/// the file `sandbox_path`. Blocks.
+/// Opens the processor that the settings name, to be called as `calls` say. The sandbox
+/// keeps its books in the file `sandbox_path`. Blocks.
 pub fn open(
     settings: &Settings,
     sandbox_path: &Path,
     options: &trellis_storage::Options,
     clock: Arc<dyn Clock>,
+    calls: Calls,
+    registry: &Registry,
 ) -> anyhow::Result<Arc<dyn Processor>> {
+    ensure!(
+        (1..=25).contains(&settings.processor_timeout_seconds),
+        "processor_timeout_seconds must be 1 to 25"
+    );
     match settings.processor {
         ProcessorKind::Sandbox => {
             let sandbox = Sandbox::open(sandbox_path, options, clock);
-            Ok(Arc::new(sandbox.context("cannot open the sandbox processor")?))
+            guard(sandbox.context("cannot open the sandbox processor")?, calls, registry)
         }
-        ProcessorKind::Http => Ok(Arc::new(HttpProcessor::new(settings)?)),
+        ProcessorKind::Http => guard(HttpProcessor::new(settings)?, calls, registry),
     }
+}
+
+/// Has a processor called as `calls` say.
+pub fn guard(
+    processor: impl Processor,
+    calls: Calls,
+    registry: &Registry,
+) -> anyhow::Result<Arc<dyn Processor>> {
+    let guarded = Guarded::new(processor, calls, registry);
+    Ok(Arc::new(guarded.context("the processor cannot be called so")?))
 }

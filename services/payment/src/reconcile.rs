@@ -22,6 +22,9 @@ const AT_ONCE: usize = 8;
 const BATCHES: u32 = 16;
 /// The longest pause between two looks at an unsettled payment.
 const LONGEST_PAUSE: Duration = Duration::minutes(10);
+/// How long until the next look at a payment whose call was held back here: as long as
+/// a processor that is down, or has asked for it, is left alone.
+const HELD_BACK: Duration = Duration::minutes(1);
 /// How long an authorization may turn up after its void.
 const TOMBSTONE_WATCH: Duration = Duration::hours(24);
 
@@ -69,6 +72,7 @@ pub async fn pass(cashier: &Cashier) -> Result<usize, Error> {
 /// Settles one payment, or puts it off behind all others.
 async fn look(cashier: &Cashier, due: Due) -> Result<bool, Error> {
     let Due { payment, attempts } = due;
+    let mut was_held_back = false;
     match cashier.settle(payment).await {
         Ok(true) => {
             tracing::info!(%payment, "payment settled");
@@ -76,27 +80,35 @@ async fn look(cashier: &Cashier, due: Due) -> Result<bool, Error> {
         }
         Ok(false) => {}
         Err(error) => {
+            was_held_back = error.was_held_back();
             let error = &error as &dyn std::error::Error;
             tracing::warn!(%payment, attempts, error, "payment cannot be settled yet");
         }
     }
     let until = match cashier.store.get(payment).await {
-        Ok(payment) => next_look(&payment, attempts, cashier.clock.now()),
+        Ok(payment) if was_held_back => next_look(&payment, HELD_BACK, cashier.clock.now()),
+        Ok(payment) => next_look(&payment, pause(&payment, attempts), cashier.clock.now()),
         // A row that cannot be read must not keep its place at the front either.
         Err(_) => Some(cashier.clock.now() + LONGEST_PAUSE),
     };
-    cashier.store.postpone(payment, until).await?;
+    // Nobody has looked if the processor was not asked: a tombstone has few looks.
+    cashier.store.postpone(payment, until, u32::from(!was_held_back)).await?;
     Ok(false)
 }
 
 /// Ever longer pauses; tombstones are asked about only a few times.
-fn next_look(payment: &Payment, attempts: u32, now: OffsetDateTime) -> Option<OffsetDateTime> {
+fn pause(payment: &Payment, attempts: u32) -> Duration {
     let (factor, longest) = match payment.state {
         State::Voided { .. } => (4_i32, TOMBSTONE_WATCH),
         _ => (2, LONGEST_PAUSE),
     };
     let pause = GRACE * factor.saturating_pow(attempts.saturating_add(1).min(12));
-    let next = now + pause.min(longest);
+    pause.min(longest)
+}
+
+/// When to look again; `None` for a tombstone that has been watched long enough.
+fn next_look(payment: &Payment, pause: Duration, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let next = now + pause;
     let watched = match payment.state {
         State::Voided { .. } => next < payment.create_time + TOMBSTONE_WATCH,
         _ => true,
@@ -117,7 +129,7 @@ mod tests {
     fn looks(payment: &Payment, until: Duration) -> usize {
         let mut now = NOW;
         for attempts in 0.. {
-            match next_look(payment, attempts, now) {
+            match next_look(payment, pause(payment, attempts), now) {
                 Some(next) if next < NOW + until => now = next,
                 _ => return attempts as usize,
             }
@@ -142,6 +154,6 @@ mod tests {
         let payment = Payment::begun(intent, NOW);
 
         assert!(140 < looks(&payment, Duration::days(1)));
-        assert!(next_look(&payment, u32::MAX, NOW).is_some());
+        assert!(next_look(&payment, pause(&payment, u32::MAX), NOW).is_some());
     }
 }

@@ -17,8 +17,8 @@ pub struct Settings {
     /// The `http` processor's secret key. No default; never shown.
     #[serde(skip_serializing)]
     pub processor_key: SecretString,
-    /// How long one call to the `http` processor may take, in seconds, before
-    /// its outcome counts as unknown: 1 to 25. Default: 8.
+    /// How long one call to the processor may take, in seconds, before its
+    /// outcome counts as unknown: 1 to 25. Default: 8.
     pub processor_timeout_seconds: u64,
     /// How often payments with an unknown outcome are looked at, in seconds, at
     /// least 1. Default: 5.

@@ -51,9 +51,15 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the payments that the reconciler is to look at, most urgent first.
     async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Due>, Error>;
 
-    /// Puts off the next look at a payment, for ever if `until` is `None`. Does
-    /// nothing when the payment has been settled since.
-    async fn postpone(&self, id: PaymentId, until: Option<OffsetDateTime>) -> Result<(), Error>;
+    /// Puts off the next look at a payment, for ever if `until` is `None`, and counts
+    /// `looks` that settled nothing. Does nothing when the payment has been settled
+    /// since.
+    async fn postpone(
+        &self,
+        id: PaymentId,
+        until: Option<OffsetDateTime>,
+        looks: u32,
+    ) -> Result<(), Error>;
 
     /// Adds up payments and ledger, all as of one moment.
     async fn books(&self) -> Result<Books, Error>;

@@ -7,6 +7,7 @@ mod switch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -135,11 +136,14 @@ impl Services<'_> {
         let store =
             trellis_payment::store::open(&self.database(Role::Payment)?, &self.world.storage)?;
         let sandbox = self.config.data_dir.join("payment-sandbox.db");
+        let timeout = Duration::from_secs(settings.processor_timeout_seconds);
         let processor = trellis_payment::processor::open(
             settings,
             &sandbox,
             &self.world.storage,
             self.clock(),
+            edges::processor(timeout),
+            self.world.roads.registry(),
         )?;
         let needs = trellis_payment::Needs { store, processor, clock: self.clock() };
         let routes = trellis_payment::start(settings, needs, shutdown).await?;

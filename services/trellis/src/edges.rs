@@ -1,4 +1,5 @@
-//! What may be done with each call between services: every edge in one place.
+//! What may be done with each call between services, and to the payment processor
+//! outside: every edge in one place.
 //!
 //! A call that waits for a customer has little time and may be repeated; one that a
 //! saga or a relay repeats anyway is tried once, since retries multiply. What is
@@ -15,6 +16,8 @@ mod user;
 use std::time::Duration;
 
 use trellis_chassis::transport::Edge;
+use trellis_payment::processor::Calls;
+use trellis_resilience::exec::Operation;
 use trellis_resilience::policy::{MethodPolicy, PolicyTable};
 
 use crate::role::Role;
@@ -47,7 +50,17 @@ pub fn events(to: Role) -> Option<Edge> {
     Some(edge(name, callers::deliveries()))
 }
 
-/// Every edge of the shop with its calls, in reading order.
+/// How the payment service calls the processor, each time for up to `timeout`.
+pub fn processor(timeout: Duration) -> Calls {
+    payment::to_processor(timeout)
+}
+
+/// The calls to the processor, in reading order, with what is done when they fail.
+pub fn processor_lines(timeout: Duration) -> [(Operation, &'static str); 6] {
+    payment::without_processor(processor(timeout))
+}
+
+/// Every edge between services with its calls, in reading order.
 pub fn all() -> Vec<(&'static str, Vec<Line>)> {
     let pairs = [Role::Gateway, Role::Order]
         .into_iter()

@@ -24,7 +24,7 @@ use crate::domain::{Code, Reference};
 
 /// An account at a processor that speaks `PaymentIntents`.
 #[derive(Debug)]
-pub struct HttpProcessor {
+pub(super) struct HttpProcessor {
     client: Client,
 }
 
@@ -41,8 +41,8 @@ struct RefundObject {
 }
 
 impl HttpProcessor {
-    /// Reads `processor_url`, `processor_key` and `processor_timeout_seconds`.
-    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+    /// Reads `processor_url` and `processor_key`.
+    pub(super) fn new(settings: &Settings) -> anyhow::Result<Self> {
         Ok(Self { client: Client::new(settings)? })
     }
 }

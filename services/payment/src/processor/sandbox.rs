@@ -13,6 +13,7 @@ use std::sync::Arc;
 use trellis_api::Money;
 use trellis_api::id::PaymentId;
 use trellis_chassis::Clock;
+use trellis_resilience::outcome::FailureKind;
 use trellis_storage::{Migration, Options, Sqlite};
 use uuid::Uuid;
 
@@ -145,7 +146,7 @@ impl Processor for Sandbox {
 // Whether a failed write took effect is not known, to the sandbox either.
 impl From<trellis_storage::Error> for Error {
     fn from(error: trellis_storage::Error) -> Self {
-        Self::unknown(error)
+        Self::failed(FailureKind::Server, error)
     }
 }
 

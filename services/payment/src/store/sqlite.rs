@@ -106,14 +106,19 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn postpone(&self, id: PaymentId, until: Option<OffsetDateTime>) -> Result<(), Error> {
+    async fn postpone(
+        &self,
+        id: PaymentId,
+        until: Option<OffsetDateTime>,
+        looks: u32,
+    ) -> Result<(), Error> {
         self.database
             .write(move |tx| {
                 tx.prepare_cached(
-                    "UPDATE payments SET next_attempt_time = ?2, attempts = attempts + 1
+                    "UPDATE payments SET next_attempt_time = ?2, attempts = attempts + ?3
                      WHERE payment_id = ?1 AND next_attempt_time IS NOT NULL",
                 )?
-                .execute(params![id.to_string(), until.map(micros)])?;
+                .execute(params![id.to_string(), until.map(micros), looks])?;
                 Ok(())
             })
             .await

@@ -4,28 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trellis_api::payment::v1::payment::State;
-use trellis_payment::processor::{Error, HttpProcessor};
-use trellis_payment::{Processor as _, ProcessorKind, Reference, Settings};
+use trellis_payment::processor::Error;
+use trellis_payment::{Processor, Reference};
 use trellis_storage::Faults;
 use uuid::Uuid;
 
 use crate::kit::{Service, World, assert_declined, assert_refused, assert_unknown};
+use crate::line::Line;
 use crate::server::{PaymentIntents, Trouble};
 
-fn processor(server: &PaymentIntents) -> HttpProcessor {
-    let settings = Settings {
-        processor: ProcessorKind::Http,
-        processor_url: format!("http://{}", server.address),
-        processor_key: "sk_test".into(),
-        processor_timeout_seconds: 1,
-        ..Settings::default()
-    };
-    HttpProcessor::new(&settings).unwrap()
+fn processor(server: &PaymentIntents) -> Arc<dyn Processor> {
+    Line::default().to(server, "sk_test")
 }
 
 async fn start(world: &World, server: &PaymentIntents) -> Service {
     let sandbox = world.sandbox(&Faults::default());
-    world.start_over(&Faults::default(), sandbox, Arc::new(processor(server))).await
+    world.start_over(&Faults::default(), sandbox, processor(server)).await
 }
 
 #[tokio::test]
@@ -217,16 +211,15 @@ async fn a_processor_that_is_away_leaves_the_outcome_unknown() {
 #[tokio::test]
 async fn a_wrong_key_is_no_decline() {
     let (world, server) = (World::new(), PaymentIntents::start().await);
-    let settings = Settings {
-        processor_url: format!("http://{}", server.address),
-        processor_key: "sk_other".into(),
-        ..Settings::default()
-    };
-    let wrong = Arc::new(HttpProcessor::new(&settings).unwrap());
+    let line = Line::default();
     let sandbox = world.sandbox(&Faults::default());
-    let service = world.start_over(&Faults::default(), sandbox, wrong).await;
+    let service = world.start_over(&Faults::default(), sandbox, line.to(&server, "sk_other")).await;
 
-    assert_unknown(service.authorize(world.new_id(), "pm_card").await);
+    for _ in 0..10 {
+        assert_unknown(service.authorize(world.new_id(), "pm_card").await);
+    }
+
+    assert_eq!(server.look(|books| books.strangers), 10, "nor is the processor down");
 }
 
 #[tokio::test]

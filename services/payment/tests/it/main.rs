@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod kit;
+mod line;
 mod server;
 
 mod audit;
@@ -10,6 +11,7 @@ mod authorize;
 mod capture;
 mod crash;
 mod http;
+mod outage;
 mod properties;
 mod reconcile;
 mod refund;

@@ -30,6 +30,8 @@ pub(crate) struct Books {
     /// The state of each intent, by its id.
     pub(crate) intents: BTreeMap<String, Intent>,
     pub(crate) refunds: u32,
+    /// How many calls came with another key than ours.
+    pub(crate) strangers: u32,
     answers: HashMap<String, (StatusCode, Value)>,
     trouble: Vec<Trouble>,
 }
@@ -51,6 +53,8 @@ pub(crate) enum Trouble {
     Broken,
     /// It has no effect, and the answer is this status.
     Refused(u16),
+    /// It has no effect, and the answer is this status and a `Retry-After` in seconds.
+    NotNow(u16, u32),
     /// It takes effect, and the answer has no end.
     EndlessAnswer,
     /// It takes effect, and the answer never comes.
@@ -102,6 +106,7 @@ async fn answer(
         parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     };
     if header("authorization") != "Bearer sk_test" {
+        books.lock().unwrap().strangers += 1;
         return Ok(respond(StatusCode::UNAUTHORIZED, &json!({"error": {"code": "api_key"}})));
     }
     let path = parts.uri.path_and_query().unwrap().to_string();
@@ -110,9 +115,18 @@ async fn answer(
         let mut books = books.lock().unwrap();
         books.requests.push((parts.method.clone(), path.clone(), form.clone()));
         let trouble = books.trouble.pop();
-        if let Some(Trouble::Refused(status)) = trouble {
+        let (status, wait) = match trouble {
+            Some(Trouble::Refused(status)) => (Some(status), None),
+            Some(Trouble::NotNow(status, wait)) => (Some(status), Some(wait)),
+            _ => (None, None),
+        };
+        if let Some(status) = status {
             let status = StatusCode::from_u16(status).unwrap();
-            return Ok(respond(status, &json!({"error": {"code": "not_now"}})));
+            let mut response = respond(status, &json!({"error": {"code": "not_now"}}));
+            if let Some(wait) = wait {
+                response.headers_mut().insert("retry-after", wait.into());
+            }
+            return Ok(response);
         }
         trouble
     };

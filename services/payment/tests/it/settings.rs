@@ -1,13 +1,12 @@
 //! Settings that are wrong, and secrets that stay secret.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use trellis_chassis::SystemClock;
-use trellis_payment::{Intent, ProcessorKind, Settings, processor, store};
+use trellis_payment::{Intent, ProcessorKind, Settings, store};
 use trellis_storage::Options;
 
 use crate::kit::World;
+use crate::line::Line;
 
 fn http(url: &str, key: &str) -> Settings {
     Settings {
@@ -19,8 +18,7 @@ fn http(url: &str, key: &str) -> Settings {
 }
 
 fn refusal(settings: &Settings) -> String {
-    let clock = Arc::new(SystemClock);
-    let opened = processor::open(settings, Path::new("unused"), &Options::default(), clock);
+    let opened = Line::default().open(settings, Path::new("unused"));
     format!("{:#}", opened.err().expect("the settings are refused"))
 }
 
@@ -44,10 +42,9 @@ fn a_wrong_setting_is_refused_by_its_name() {
 
 #[test]
 fn a_processor_is_reached_over_tls() {
-    let clock = Arc::new(SystemClock);
     let settings = http("https://api.stripe.com", "sk_1");
 
-    processor::open(&settings, Path::new("unused"), &Options::default(), clock).unwrap();
+    Line::default().open(&settings, Path::new("unused")).unwrap();
 }
 
 #[test]

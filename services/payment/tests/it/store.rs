@@ -135,9 +135,10 @@ async fn what_is_unsettled_falls_due_and_can_be_put_off(store: Arc<dyn Store>) {
     assert_eq!(due(later).await, [fresh(first), fresh(second), fresh(tombstone)]);
     assert_eq!(store.due(later, 1).await.unwrap(), [fresh(first)]);
 
-    store.postpone(first, Some(later + Duration::HOUR)).await.unwrap();
-    store.postpone(tombstone, None).await.unwrap();
-    store.postpone(settled, Some(NOW)).await.unwrap();
+    store.postpone(first, Some(later + Duration::HOUR), 1).await.unwrap();
+    store.postpone(tombstone, None, 1).await.unwrap();
+    store.postpone(settled, Some(NOW), 1).await.unwrap();
+    store.postpone(second, Some(later), 0).await.unwrap();
     assert_eq!(due(later).await, [fresh(second)]);
     let put_off = Due { payment: first, attempts: 1 };
     assert_eq!(due(later + Duration::HOUR).await, [fresh(second), put_off]);

@@ -138,7 +138,7 @@ impl Processor for Slow {
         let known = self.sandbox.find(charge.payment, None).await?.is_some();
         let answer = self.sandbox.authorize(charge).await?;
         if known {
-            return Err(Error::Unknown("the line is busy".into()));
+            return Err(Error::unknown("the line is busy"));
         }
         self.reached.notify_one();
         self.go_on.notified().await;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use trellis_payment::processor::TARGET;
 use trellis_resilience::policy::{Criticality, Hedge, Idempotency, MethodPolicy};
 use trellis_trellis::edges::{self, Line};
 
@@ -31,6 +32,17 @@ fn rows() -> String {
         for line in lines {
             writeln!(rows, "{}", row(&line)).unwrap();
         }
+    }
+    writeln!(rows, "| **`{TARGET}`** | | | | | | |").unwrap();
+    let settings = trellis_payment::Settings::default();
+    let timeout = Duration::from_secs(settings.processor_timeout_seconds);
+    for (operation, fallback) in edges::processor_lines(timeout) {
+        let (call, attempts) = (operation.name, operation.attempts);
+        let deadline = operation.timeout.map_or_else(|| "inherited".to_owned(), time);
+        let repeated = repeated(operation.idempotency);
+        // It is called by closures, which know neither hedges nor criticality.
+        writeln!(rows, "| `{call}` | {deadline} | {attempts} | {repeated} | - | - | {fallback} |")
+            .unwrap();
     }
     rows
 }

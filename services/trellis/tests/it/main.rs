@@ -17,4 +17,5 @@ mod full_disk;
 mod journey;
 mod kill;
 mod operators;
+mod processor;
 mod races;

@@ -4,12 +4,19 @@
 //! definite. A timeout, a lost connection, a rate limit, a conflict with a call
 //! still running, a fault of the server or of a proxy is unknown.
 
-use http::StatusCode;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use trellis_resilience::outcome::FailureKind;
 
 use crate::domain::{Code, Reference};
 use crate::processor::{Authorization, Error};
+
+/// Marks an answer that was given before, to the same key.
+const REPLAYED: &str = "idempotent-replayed";
 
 /// What an answer says.
 pub(super) enum Answer<T> {
@@ -66,33 +73,71 @@ struct Refused {
 /// Reads a whole response.
 pub(super) fn read<T: DeserializeOwned>(
     status: StatusCode,
-    replayed: bool,
+    headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Answer<T>, Error> {
     if status.is_success() {
-        let done = serde_json::from_slice(body).map_err(Error::unknown)?;
-        return Ok(Answer::Done(done));
+        let done = serde_json::from_slice(body);
+        return done.map(Answer::Done).map_err(|error| Error::failed(FailureKind::Protocol, error));
     }
-    let unknown = || Error::unknown(format_args!("HTTP status {status}"));
+    let replayed = headers.get(REPLAYED).is_some_and(|value| value == "true");
     match status {
-        // Our key is wrong or may not do this: no payment's fault, and gone when
-        // an operator has mended it.
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            tracing::error!(%status, "the processor does not accept our key");
-            Err(unknown())
-        }
-        StatusCode::REQUEST_TIMEOUT
-        | StatusCode::CONFLICT
-        | StatusCode::TOO_EARLY
-        | StatusCode::TOO_MANY_REQUESTS => Err(unknown()),
         // An error page that is not the processor's comes from something between.
-        status if status.is_client_error() => match serde_json::from_slice(body) {
+        status if is_definite(status) => match serde_json::from_slice(body) {
             Ok(Refused { error }) => Ok(Answer::Refused(error)),
-            Err(_) => Err(unknown()),
+            Err(_) => Err(Error::failed(FailureKind::Protocol, said(status))),
         },
         status if status.is_server_error() && replayed => Ok(Answer::Spent),
-        _ => Err(unknown()),
+        _ => Err(indefinite(status).with_retry_after(retry_after(headers))),
     }
+}
+
+/// Whether a status with an explanation is the processor's last word.
+fn is_definite(status: StatusCode) -> bool {
+    let is_about_now = matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::CONFLICT
+            | StatusCode::TOO_EARLY
+            | StatusCode::TOO_MANY_REQUESTS
+    );
+    status.is_client_error() && !is_about_now
+}
+
+/// What any other status says about the processor.
+fn indefinite(status: StatusCode) -> Error {
+    let why = said(status);
+    match status {
+        // Our key is wrong or may not do this: no payment's fault, and gone when an
+        // operator has mended it. The processor is well, so no breaker has to hide it.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            tracing::error!(%status, "the processor does not accept our key");
+            Error::unknown(why)
+        }
+        // It is at work on the same key, or wants to hear it again: it is there.
+        StatusCode::CONFLICT | StatusCode::TOO_EARLY => Error::unknown(why),
+        StatusCode::TOO_MANY_REQUESTS => Error::busy(why),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
+            Error::failed(FailureKind::Timeout, why)
+        }
+        StatusCode::SERVICE_UNAVAILABLE => Error::failed(FailureKind::Overload, why),
+        status if status.is_server_error() => Error::failed(FailureKind::Server, why),
+        _ => Error::failed(FailureKind::Protocol, why),
+    }
+}
+
+fn said(status: StatusCode) -> String {
+    format!("HTTP status {status}")
+}
+
+/// `Retry-After` in seconds. The other form, a date, is left out: it would have to be held
+/// against a clock that is not ours.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let is_number = seconds.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| seconds.parse().ok()).flatten().map(Duration::from_secs)
 }
 
 impl Intent {
@@ -139,11 +184,14 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use trellis_resilience::outcome::Health;
+
     use super::*;
 
     fn authorization(status: u16, body: &str) -> Result<Authorization, Error> {
         let status = StatusCode::from_u16(status).unwrap();
-        match read::<Intent>(status, false, body.as_bytes())? {
+        match read::<Intent>(status, &HeaderMap::new(), body.as_bytes())? {
             Answer::Done(intent) => intent.authorization(),
             Answer::Refused(problem) => Ok(Authorization::Declined(problem.code())),
             Answer::Spent => panic!("nothing was replayed"),
@@ -183,5 +231,49 @@ mod tests {
             let answer = authorization(status, body).unwrap();
             assert_eq!(answer, Authorization::Declined(Code::new(code)), "{body}");
         }
+    }
+
+    #[test]
+    fn a_status_says_how_the_processor_is() {
+        use FailureKind::{Overload, Protocol, Server, Timeout};
+        use Health::{Degraded, Failure, Success};
+
+        let body = br#"{"error": {"code": "card_declined"}}"#;
+        for (status, health) in [
+            (302, Failure(Protocol)),
+            (401, Success),
+            (403, Success),
+            (408, Failure(Timeout)),
+            (409, Success),
+            (425, Success),
+            (429, Degraded),
+            (500, Failure(Server)),
+            (502, Failure(Server)),
+            (503, Failure(Overload)),
+            (504, Failure(Timeout)),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = read::<Intent>(status, &HeaderMap::new(), body).err().unwrap();
+            assert_eq!(error.verdict().health, health, "{status}");
+        }
+        let page = read::<Intent>(StatusCode::NOT_FOUND, &HeaderMap::new(), b"<html>");
+        assert_eq!(page.err().unwrap().verdict().health, Failure(Protocol));
+    }
+
+    #[test]
+    fn a_wait_is_taken_in_seconds_and_only_from_what_is_not_definite() {
+        let wait = |status: u16, value: &'static str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            let status = StatusCode::from_u16(status).unwrap();
+            read::<Intent>(status, &headers, b"{}").err().unwrap().retry_after()
+        };
+
+        assert_eq!(wait(429, "7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait(503, "120"), Some(Duration::from_mins(2)));
+        for odd in ["", "-1", "+1", "1.5", "Fri, 31 Dec 1999 23:59:59 GMT", "99999999999999999999"]
+        {
+            assert_eq!(wait(503, odd), None, "{odd}");
+        }
+        assert_eq!(wait(400, "7"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP with a deadline and a limit. No retries: whoever asks decides.
+//! HTTP with a limit. No deadline and no retries: those who call it see to that.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,13 +8,15 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::response::Parts;
 use http::{HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
+use trellis_resilience::grpc::classify::kind_of;
+use trellis_resilience::outcome::FailureKind;
 use uuid::Uuid;
 
 use super::answer::{Answer, read};
@@ -24,8 +26,6 @@ use crate::processor::Error;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Shorter than servers keep a connection that nobody uses.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Marks an answer that was given before, to the same key.
-const REPLAYED: &str = "idempotent-replayed";
 /// An answer is a few KiB.
 const RESPONSE_LIMIT: usize = 256 * 1024;
 
@@ -34,7 +34,6 @@ pub(super) struct Client {
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     authorization: HeaderValue,
-    timeout: Duration,
 }
 
 impl Client {
@@ -51,12 +50,7 @@ impl Client {
         let mut authorization = HeaderValue::try_from(format!("Bearer {key}"))
             .map_err(|_| anyhow::anyhow!("processor_key must be printable ASCII"))?;
         authorization.set_sensitive(true);
-        ensure!(
-            (1..=25).contains(&settings.processor_timeout_seconds),
-            "processor_timeout_seconds must be 1 to 25"
-        );
-        let timeout = Duration::from_secs(settings.processor_timeout_seconds);
-        Ok(Self { pool: pool()?, base: url.to_owned(), authorization, timeout })
+        Ok(Self { pool: pool()?, base: url.to_owned(), authorization })
     }
 
     pub(super) async fn post<T: DeserializeOwned>(
@@ -90,25 +84,32 @@ impl Client {
         body: Bytes,
     ) -> Result<Answer<T>, Error> {
         let request = request.body(Full::new(body)).map_err(Error::unknown)?;
-        let (head, body) = tokio::time::timeout(self.timeout, self.exchange(request))
-            .await
-            .map_err(|_| Error::unknown(format_args!("no answer within {:?}", self.timeout)))??;
-        let replayed = head.headers.get(REPLAYED).is_some_and(|value| value == "true");
-        read(head.status, replayed, &body)
+        let (head, body) = self.exchange(request).await?;
+        read(head.status, &head.headers, &body)
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(Parts, Bytes), Error> {
-        let response = self.pool.request(request).await.map_err(|error| lost(&error.into()))?;
+        let response = self.pool.request(request).await.map_err(unanswered)?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, RESPONSE_LIMIT).collect().await;
-        let body = body.map_err(|error| lost(&anyhow::Error::from_boxed(error)))?;
+        let body = Limited::new(body, RESPONSE_LIMIT).collect().await.map_err(|error| {
+            let is_too_long = error.is::<LengthLimitError>();
+            let kind =
+                if is_too_long { FailureKind::Protocol } else { FailureKind::ConnectionLost };
+            failed(kind, &anyhow::Error::from_boxed(error))
+        })?;
         Ok((head, body.to_bytes()))
     }
 }
 
+/// Nothing was sent if there was no connection, or it closed before it took the request.
+fn unanswered(error: PoolError) -> Error {
+    let kind = if error.is_connect() { FailureKind::Unsent } else { kind_of(&error) };
+    failed(kind, &error.into())
+}
+
 /// Says why with all of its causes: the outermost is only `client error`.
-fn lost(error: &anyhow::Error) -> Error {
-    Error::unknown(format_args!("{error:#}"))
+fn failed(kind: FailureKind, error: &anyhow::Error) -> Error {
+    Error::failed(kind, format_args!("{error:#}"))
 }
 
 fn pool() -> anyhow::Result<Pool<HttpsConnector<HttpConnector>, Full<Bytes>>> {
@@ -131,9 +132,6 @@ fn pool() -> anyhow::Result<Pool<HttpsConnector<HttpConnector>, Full<Bytes>>> {
 // Without the key.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("base", &self.base)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
     }
 }

@@ -54,6 +54,8 @@ pub(super) fn answer_capture(token: &str) -> Result<(), Error> {
     if token == "tok_capture_unknown_once" { Err(lost()) } else { Ok(()) }
 }
 
+/// A token plays with its own payment. That says nothing about the payments of others, so
+/// however many such tokens come, the processor does not count as down.
 fn lost() -> Error {
-    Error::unknown("the answer was lost, as the test token asks")
+    Error::ignored("the answer was lost, as the test token asks")
 }
