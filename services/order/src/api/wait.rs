@@ -21,16 +21,22 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// How long one waits who names no deadline: such a caller still gives up after
 /// [`deadline::CLIENT_PATIENCE`], and must have the answer before.
 const PATIENCE_UNASKED: Duration = deadline::CLIENT_PATIENCE.saturating_sub(Duration::from_secs(2));
-/// What is left of the caller's time for the answer's way back.
-const WAY_BACK: Duration = Duration::from_millis(100);
+/// What is left of the caller's time for the answer's way back: a tenth, within these
+/// bounds. When many wait for the same trouble, they are all answered at once.
+const LEAST_WAY_BACK: Duration = Duration::from_millis(100);
+const MOST_WAY_BACK: Duration = Duration::from_secs(1);
 /// How long callers wait on once the process is to stop; then the answer is that
 /// the order goes on without them.
 const PATIENCE_AT_STOP: Duration = Duration::from_secs(10);
 
 /// When the caller of this call must have an answer.
 pub(super) fn until() -> Instant {
-    let left = deadline::remaining().map(|left| left.saturating_sub(WAY_BACK));
+    let left = deadline::remaining().map(|left| left.saturating_sub(way_back(left)));
     Instant::now() + left.map_or(PATIENCE_UNASKED, |left| left.min(PATIENCE))
+}
+
+fn way_back(left: Duration) -> Duration {
+    (left / 10).clamp(LEAST_WAY_BACK, MOST_WAY_BACK)
 }
 
 impl Parts {

@@ -125,17 +125,12 @@ impl Calls {
         self.0.iter().filter(move |call| from <= call.end && call.end < to)
     }
 
-    /// What 99 of 100 calls stay below in a slice of this time: the median over its
-    /// slices, so that a moment in which the machine was busy elsewhere does not decide.
-    pub(crate) fn usual_p99(&self, from: Duration, to: Duration) -> Duration {
+    /// What 99 of 100 calls stay below, in each half second of this time.
+    pub(crate) fn p99_of_slices(&self, from: Duration, to: Duration) -> Vec<Duration> {
         const SLICE: Duration = Duration::from_millis(500);
         let starts = std::iter::successors(Some(from), |start| Some(*start + SLICE));
-        let mut slices: Vec<Duration> = starts
-            .take_while(|start| *start + SLICE <= to)
-            .filter_map(|start| self.begun_between(start, start + SLICE).p99())
-            .collect();
-        slices.sort_unstable();
-        slices[slices.len() / 2]
+        let slices = starts.take_while(|start| *start + SLICE <= to);
+        slices.filter_map(|start| self.begun_between(start, start + SLICE).p99()).collect()
     }
 
     fn p99(&self) -> Option<Duration> {
@@ -153,6 +148,13 @@ impl Calls {
         assert!(!self.0.is_empty(), "nobody called");
         1.0 - share(self.failures().len(), self.0.len())
     }
+}
+
+/// So that a moment in which the machine was busy elsewhere does not decide.
+pub(crate) fn median(durations: impl Iterator<Item = Duration>) -> Duration {
+    let mut durations: Vec<Duration> = durations.collect();
+    durations.sort_unstable();
+    durations[durations.len() / 2]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^52 calls")]
