@@ -54,6 +54,22 @@ async fn a_lost_connection_is_known_as_such_and_unavailable() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_message_that_its_sender_does_not_allow_itself_is_no_failure_of_the_peer() {
+    for attempts in [1, 3] {
+        let peer = Peer::at_once(|_| ok());
+        let client = client_of(&peer, MethodPolicy::idempotent().attempts(attempts));
+        let mut health = HealthClient::new(client.clone()).max_encoding_message_size(100);
+
+        let service = "x".repeat(101);
+        let status = health.check(HealthCheckRequest { service }).await.unwrap_err();
+
+        assert_eq!((status.code(), peer.attempts()), (Code::OutOfRange, 0), "{status:?}");
+        assert_eq!(client.snapshot().breaker.window.failures, 0);
+        assert_eq!(client.snapshot().inflight, 0);
+    }
+}
+
 /// Behaviour 39.
 #[tokio::test(start_paused = true)]
 async fn malformed_details_reach_nobody_who_would_panic() {

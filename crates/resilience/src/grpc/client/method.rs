@@ -86,8 +86,11 @@ impl Method {
 
     /// Whether more than one attempt can ever come of a call.
     pub(super) fn is_replayed(&self) -> bool {
-        let sends_one_message = matches!(self.policy.kind, Kind::Unary | Kind::ServerStream);
-        sends_one_message && (self.policy.attempts > 1 || self.is_hedged())
+        self.sends_one_message() && (self.policy.attempts > 1 || self.is_hedged())
+    }
+
+    pub(super) fn sends_one_message(&self) -> bool {
+        matches!(self.policy.kind, Kind::Unary | Kind::ServerStream)
     }
 
     pub(super) fn is_hedged(&self) -> bool {

@@ -12,10 +12,15 @@ use crate::grpc::body::RequestBody;
 use crate::grpc::replay;
 use crate::policy::Kind;
 
-/// Reads it ahead, unless no call of the method is ever sent twice. Fails if it does.
+/// Reads it ahead: all of it if it may be sent twice, and its first piece if it is one
+/// message. Fails if it does: a message that cannot be encoded, or is larger than its
+/// sender allows itself, is no failure of the peer.
 pub(super) fn read<P: Peer>(call: &Call<P>, body: Body) -> Result<RequestBody, Status> {
-    if call.method().is_replayed() {
+    let method = call.method();
+    if method.is_replayed() {
         replay::read_ahead(body, call.shared.replay_limit)
+    } else if method.sends_one_message() {
+        replay::read_ahead(body, 0)
     } else {
         Ok(RequestBody::streamed(body))
     }
