@@ -73,11 +73,14 @@ pub fn grpc(
     http(name, answering, listener, Limits::INTERNAL, front, shutdown);
 }
 
+/// The largest question about health, in bytes: it is the name of a service.
+const MAX_HEALTH_REQUEST: usize = 4 * 1024;
+
 /// `grpc.health.v1.Health`, which says so when this process leaves.
 pub fn health(shutdown: &Shutdown) -> HealthServer<impl Health> {
     let (reporter, server) = health_reporter();
     shutdown.spawn("health", report(reporter, shutdown.clone()));
-    server
+    server.max_decoding_message_size(MAX_HEALTH_REQUEST)
 }
 
 /// Answers gRPC, HTTP/1.1 and HTTP/2 without TLS on `listener` until the stop is

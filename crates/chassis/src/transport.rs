@@ -1,8 +1,8 @@
 //! The two roads to a peer, which callers cannot tell apart.
 //!
 //! Both go through the same client of the resilience crate, with the policies of their
-//! edge, and both end in the same server stack. A message may have 4 MiB on either,
-//! which is what the generated code decodes.
+//! edge, and both end in the same server stack. How large a message may be is up to the
+//! generated clients and servers, and the same on either.
 
 use std::convert::Infallible;
 use std::sync::Arc;

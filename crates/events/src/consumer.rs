@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use trellis_api::event::v1::consumer_service_server::ConsumerServiceServer;
+use trellis_api::limits::Bounded as _;
 use trellis_chassis::Clock;
 
 use crate::Event;
@@ -81,5 +82,5 @@ pub fn server(
     dead_letters: Arc<dyn DeadLetters>,
     clock: Arc<dyn Clock>,
 ) -> ConsumerServiceServer<Consumer> {
-    ConsumerServiceServer::new(Consumer::new(consumer, handler, dead_letters, clock))
+    ConsumerServiceServer::new(Consumer::new(consumer, handler, dead_letters, clock)).bounded()
 }

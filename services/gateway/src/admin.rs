@@ -8,6 +8,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use trellis_api::error::{self, Violation};
 use trellis_api::event::v1 as event;
 use trellis_api::inventory::v1 as inventory;
+use trellis_api::limits;
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::admin_service_server::AdminService;
 use trellis_chassis::Clock;
@@ -16,7 +17,7 @@ use trellis_events::consumer;
 use crate::peers::Peers;
 use crate::{audit, identity};
 
-/// How many products are written at a time.
+/// How many products are written at a time, if they fit into a message.
 const IMPORT_BATCH: usize = 500;
 
 /// The back office.
@@ -32,6 +33,19 @@ impl Admin {
         Self { peers, token, clock }
     }
 
+    /// Writes a batch of products, and adds up what came of it.
+    async fn write(
+        &self,
+        products: Vec<inventory::ProductImport>,
+        totals: &mut pb::ImportProductsResponse,
+    ) -> Result<(), Status> {
+        let request = inventory::UpsertProductsRequest { products };
+        let written = self.peers.inventory.clone().upsert_products(request).await?.into_inner();
+        totals.created += written.created;
+        totals.updated += written.updated;
+        Ok(())
+    }
+
     fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
         identity::admin(&self.token, request.metadata())
     }
@@ -44,20 +58,22 @@ impl AdminService for Admin {
         request: Request<Streaming<pb::ImportProductsRequest>>,
     ) -> Result<Response<pb::ImportProductsResponse>, Status> {
         self.admit(&request)?;
-        let mut products = request.into_inner().chunks(IMPORT_BATCH);
+        let mut imports = request.into_inner();
         let mut totals = pb::ImportProductsResponse::default();
-        while let Some(batch) = products.next().await {
-            let products = batch
-                .into_iter()
-                .map(|import| {
-                    let pb::ImportProductsRequest { product, stock } = import?;
-                    Ok(inventory::ProductImport { product, on_hand: stock })
-                })
-                .collect::<Result<_, Status>>()?;
-            let request = inventory::UpsertProductsRequest { products };
-            let written = self.peers.inventory.clone().upsert_products(request).await?.into_inner();
-            totals.created += written.created;
-            totals.updated += written.updated;
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(import) = imports.next().await {
+            let pb::ImportProductsRequest { product, stock } = import?;
+            let import = inventory::ProductImport { product, on_hand: stock };
+            let size = limits::len_in_list(&import);
+            if batch.len() == IMPORT_BATCH || !limits::list_fits(bytes + size) {
+                self.write(std::mem::take(&mut batch), &mut totals).await?;
+                bytes = 0;
+            }
+            bytes += size;
+            batch.push(import);
+        }
+        if !batch.is_empty() {
+            self.write(batch, &mut totals).await?;
         }
         Ok(Response::new(totals))
     }
@@ -123,7 +139,7 @@ impl AdminService for Admin {
                     error::status(Code::Internal, "AUDIT_FAILED", error.to_string(), &[])
                 }
             })?;
-        Ok(Response::new(pb::AuditResponse { checks }))
+        Ok(Response::new(audit::answer(checks)))
     }
 }
 

@@ -21,9 +21,6 @@ use trellis_chassis::transport::Transport;
 use crate::caching;
 use binding::Bindings;
 
-/// The largest JSON body that is read, in bytes.
-pub(crate) const MAX_BODY: usize = 1024 * 1024;
-
 /// Turns HTTP/JSON into gRPC and back.
 #[derive(Clone)]
 pub(crate) struct Transcoder {

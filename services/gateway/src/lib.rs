@@ -25,6 +25,7 @@ use axum::Router;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tonic::service::Routes;
+use trellis_api::limits::{Bounded as _, MAX_PUBLIC_MESSAGE};
 use trellis_api::shop::v1::admin_service_server::AdminServiceServer;
 use trellis_api::shop::v1::shop_service_server::ShopServiceServer;
 use trellis_chassis::transport::{Edge, Roads, Transport};
@@ -32,9 +33,6 @@ use trellis_chassis::{Clock, Front, Shutdown, listen};
 use trellis_events::bus::Bus;
 
 pub use peers::Peers;
-
-/// The largest gRPC message that a caller may send, in bytes.
-const MAX_MESSAGE: usize = 1024 * 1024;
 
 /// How the gateway behaves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,10 +84,10 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
     let views = views::start(Arc::clone(&needs.bus), Arc::clone(&needs.clock), shutdown);
 
     let remembered = remembered::Remembered::new(Arc::clone(&needs.clock));
-    let shop = ShopServiceServer::new(api::Shop::new(peers.clone(), remembered, views))
-        .max_decoding_message_size(MAX_MESSAGE);
+    let shop =
+        ShopServiceServer::new(api::Shop::new(peers.clone(), remembered, views)).at_the_edge();
     let admin = AdminServiceServer::new(admin::Admin::new(peers, needs.admin_token, needs.clock))
-        .max_decoding_message_size(MAX_MESSAGE);
+        .at_the_edge();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(trellis_api::FILE_DESCRIPTOR_SET)
@@ -102,9 +100,9 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
     let routes = Routes::new(shop)
         .add_service(admin)
         .add_service(listen::health(shutdown))
-        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE))
         // grpcurl before 1.8.8 knows only this version.
-        .add_service(reflection().build_v1alpha()?);
+        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE));
 
     let json = needs.roads.behind(&needs.front, &Edge::plain("json.gateway"), routes.clone());
     let clock = Arc::clone(&needs.roads.registry().environment().clock);

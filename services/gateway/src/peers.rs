@@ -2,6 +2,7 @@
 
 use trellis_api::event::v1::consumer_service_client::ConsumerServiceClient;
 use trellis_api::inventory::v1::inventory_service_client::InventoryServiceClient;
+use trellis_api::limits::Bounded as _;
 use trellis_api::order::v1::order_service_client::OrderServiceClient;
 use trellis_api::payment::v1::payment_service_client::PaymentServiceClient;
 use trellis_api::recommendation::v1::recommendation_service_client::RecommendationServiceClient;
@@ -9,9 +10,6 @@ use trellis_api::user::v1::user_service_client::UserServiceClient;
 use trellis_chassis::transport::Transport;
 
 use crate::Needs;
-
-/// Audits and lists of products can be longer than gRPC's default of 4 MiB.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// One client for each service. Cheap to clone, as a call needs its own.
 #[derive(Clone, Debug)]
@@ -46,17 +44,14 @@ impl Peers {
         recommendation: &Transport,
     ) -> Self {
         Self {
-            user: UserServiceClient::new(user.clone()),
-            inventory: InventoryServiceClient::new(inventory.clone())
-                .max_decoding_message_size(MAX_ANSWER),
-            payment: PaymentServiceClient::new(payment.clone())
-                .max_decoding_message_size(MAX_ANSWER),
-            order: OrderServiceClient::new(order.clone()).max_decoding_message_size(MAX_ANSWER),
-            recommendation: RecommendationServiceClient::new(recommendation.clone())
-                .max_decoding_message_size(MAX_ANSWER),
+            user: UserServiceClient::new(user.clone()).bounded(),
+            inventory: InventoryServiceClient::new(inventory.clone()).bounded(),
+            payment: PaymentServiceClient::new(payment.clone()).bounded(),
+            order: OrderServiceClient::new(order.clone()).bounded(),
+            recommendation: RecommendationServiceClient::new(recommendation.clone()).bounded(),
             consumers: [
-                ("order", ConsumerServiceClient::new(order.clone())),
-                ("recommendation", ConsumerServiceClient::new(recommendation.clone())),
+                ("order", ConsumerServiceClient::new(order.clone()).bounded()),
+                ("recommendation", ConsumerServiceClient::new(recommendation.clone()).bounded()),
             ],
         }
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use tonic::service::Routes;
 use trellis_api::inventory::v1::inventory_service_server::InventoryServiceServer;
+use trellis_api::limits::Bounded as _;
 use trellis_chassis::{Clock, Shutdown};
 
 pub use crate::settings::Settings;
@@ -56,5 +57,5 @@ pub async fn start(
     let batcher = Batcher::start(Arc::clone(&store), Arc::clone(&clock), shutdown);
 
     let inventory = Inventory { store, batcher, clock, ttl: settings.reservation_ttl() };
-    Ok(Routes::new(InventoryServiceServer::new(inventory)))
+    Ok(Routes::new(InventoryServiceServer::new(inventory).bounded()))
 }

@@ -15,6 +15,7 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 use trellis_api::id::OrderId;
+use trellis_api::limits;
 use trellis_api::order::v1 as pb;
 use trellis_api::order::v1::order_service_server::OrderService;
 use trellis_api::page;
@@ -114,17 +115,19 @@ impl OrderService for Orders {
         });
         let size = wanted.page_size.get();
         let orders = self.0.store.orders(wanted.user_id, after, size + 1).await?;
-        let shown = &orders[..orders.len().min(size as usize)];
-        let next_page_token = match shown.last() {
-            Some(last) if shown.len() < orders.len() => {
+        let page = &orders[..orders.len().min(size as usize)];
+        // A page of large orders is cut short, and the next one goes on there.
+        let mut rendered: Vec<_> = page.iter().map(render::order).collect();
+        rendered.truncate(limits::fitting(&rendered));
+        let next_page_token = match page[..rendered.len()].last() {
+            Some(last) if rendered.len() < orders.len() => {
                 let cursor =
                     Cursor { create_time: micros(last.create_time), order_id: last.order_id };
                 page::encode(LIST, &wanted.user_id.to_string(), &cursor)
             }
             _ => String::new(),
         };
-        let orders = shown.iter().map(render::order).collect();
-        Ok(Response::new(pb::ListOrdersResponse { orders, next_page_token }))
+        Ok(Response::new(pb::ListOrdersResponse { orders: rendered, next_page_token }))
     }
 
     async fn cancel_order(

@@ -28,6 +28,7 @@ mod settings;
 use std::sync::Arc;
 
 use tonic::service::Routes;
+use trellis_api::limits::Bounded as _;
 use trellis_api::order::v1::order_service_server::OrderServiceServer;
 use trellis_chassis::{Clock, Shutdown, Transport};
 use trellis_events::bus::Bus;
@@ -71,7 +72,7 @@ pub async fn start(
 
     let consumer = forget::server(Arc::clone(&store), Arc::clone(&clock));
     let orders = Orders::new(store, peers, runner, clock, stop());
-    Ok(Routes::new(OrderServiceServer::new(orders)).add_service(consumer))
+    Ok(Routes::new(OrderServiceServer::new(orders).bounded()).add_service(consumer))
 }
 
 impl std::fmt::Debug for Needs {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::service::Routes;
+use trellis_api::limits::Bounded as _;
 use trellis_api::payment::v1::payment_service_server::PaymentServiceServer;
 use trellis_chassis::{Clock, Shutdown};
 
@@ -61,5 +62,5 @@ pub async fn start(
     let interval = Duration::from_secs(settings.reconcile_interval_seconds);
     shutdown
         .spawn("payment.reconcile", reconcile::run(cashier.clone(), interval, shutdown.clone()));
-    Ok(Routes::new(PaymentServiceServer::new(api::Payments::new(cashier))))
+    Ok(Routes::new(PaymentServiceServer::new(api::Payments::new(cashier)).bounded()))
 }

@@ -21,6 +21,7 @@ mod upkeep;
 use std::sync::Arc;
 
 use tonic::service::Routes;
+use trellis_api::limits::Bounded as _;
 use trellis_api::recommendation::v1::recommendation_service_server::RecommendationServiceServer;
 use trellis_chassis::{Clock, Shutdown};
 use trellis_events::consumer;
@@ -68,7 +69,8 @@ pub async fn start(
     let hearing = Hearing { store: store.clone(), learner: learner.clone(), clock: clock.clone() };
     let consumer =
         consumer::server(CONSUMER, Arc::new(hearing), store.dead_letters(), clock.clone());
-    let service = RecommendationServiceServer::new(Recommendations { store, learner, clock });
+    let service =
+        RecommendationServiceServer::new(Recommendations { store, learner, clock }).bounded();
     Ok(Routes::new(service).add_service(consumer))
 }
 

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use trellis_api::inventory::v1 as pb;
 use trellis_api::inventory::v1::inventory_service_client::InventoryServiceClient;
+use trellis_api::limits::Bounded as _;
 use trellis_api::shop::v1::Product;
 use trellis_api::{Currency, Money};
 use trellis_chassis::transport::Transport;
@@ -12,7 +13,7 @@ const SAMPLE: &str = include_str!("../data/catalogue.csv");
 
 /// Puts the sample products on the shelf of a shop that has none.
 pub(crate) async fn fill_if_empty(inventory: Transport) -> anyhow::Result<()> {
-    let mut inventory = InventoryServiceClient::new(inventory);
+    let mut inventory = InventoryServiceClient::new(inventory).bounded();
     let request = pb::ListProductsRequest { page_size: 1, ..Default::default() };
     let page = inventory.list_products(request).await.context("cannot read the catalogue")?;
     if !page.into_inner().products.is_empty() {

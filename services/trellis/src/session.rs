@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Response, Status};
 use trellis_api::error;
+use trellis_api::limits::Bounded as _;
 use trellis_api::shop::v1::admin_service_client::AdminServiceClient;
 use trellis_api::shop::v1::shop_service_client::ShopServiceClient;
 use trellis_chassis::transport::{Roads, Transport};
@@ -26,9 +27,6 @@ pub(crate) use persist::persist;
 
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// An audit lists whatever it finds wrong.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// How many callers share one connection.
 const CALLERS_PER_CONNECTION: usize = 32;
@@ -55,8 +53,8 @@ pub(crate) struct Credential(MetadataValue<Ascii>);
 impl Admin {
     /// It connects at the first call. Needs the admin token.
     pub(crate) fn connect(endpoint: &str, config: &Config) -> anyhow::Result<Self> {
-        let client = AdminServiceClient::new(Roads::new().remote(&edges::staff(), endpoint)?)
-            .max_decoding_message_size(MAX_ANSWER);
+        let client =
+            AdminServiceClient::new(Roads::new().remote(&edges::staff(), endpoint)?).bounded();
         let token = admin_token::find(config)?;
         let token = Credential::new(token.expose_secret())
             .context("the admin token has characters that cannot be sent")?;
@@ -89,7 +87,8 @@ impl Shop {
         let roads = Roads::new();
         (0..callers.div_ceil(CALLERS_PER_CONNECTION))
             .map(|_| {
-                let client = ShopServiceClient::new(roads.remote(&edges::customers(), endpoint)?);
+                let client =
+                    ShopServiceClient::new(roads.remote(&edges::customers(), endpoint)?).bounded();
                 Ok(Self { client, patience, statistics: Arc::clone(statistics) })
             })
             .collect()

@@ -19,6 +19,7 @@ mod throttle;
 use std::sync::Arc;
 
 use tonic::service::Routes;
+use trellis_api::limits::Bounded as _;
 use trellis_api::user::v1::user_service_server::UserServiceServer;
 use trellis_chassis::{Clock, Shutdown};
 use trellis_events::bus::Bus;
@@ -63,7 +64,7 @@ pub async fn start(
 
     let throttle = Throttle::new(settings.throttle_limits(), Arc::clone(&clock));
     let users = Users { store, passwords, throttle, limits, clock };
-    Ok(Routes::new(UserServiceServer::new(users)))
+    Ok(Routes::new(UserServiceServer::new(users).bounded()))
 }
 
 impl std::fmt::Debug for Needs {

@@ -6,18 +6,16 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use prost::Message as _;
 use tonic::Request;
 use trellis_api::event::v1 as pb;
 use trellis_api::event::v1::consumer_service_client::ConsumerServiceClient;
 use trellis_api::event::v1::delivery_outcome::Verdict;
+use trellis_api::limits::{self, Bounded as _};
 
 use super::{Delivery, Outcome, Subscriber};
 use crate::consumer;
 use crate::consumer::MAX_DELIVERIES;
 
-/// The most that one call carries; a single larger event goes alone.
-const MAX_BYTES: usize = 1024 * 1024;
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a call may take while the consumer is believed to be away. The
@@ -94,7 +92,7 @@ impl Road {
         consumer::address(&mut request, self.subscriber.consumer);
         request.set_timeout(if self.is_away() { PATIENCE_WHILE_AWAY } else { PATIENCE });
 
-        let mut client = ConsumerServiceClient::new(self.subscriber.transport.clone());
+        let mut client = ConsumerServiceClient::new(self.subscriber.transport.clone()).bounded();
         let response = client.deliver_events(request).await;
         let outcomes = response
             .map_err(|status| format!("{}: {}", status.code(), status.message()))?
@@ -132,16 +130,17 @@ impl fmt::Debug for Road {
     }
 }
 
-/// Cuts what is to send into calls; a consumer that is believed to be away is
-/// first asked with a single event.
+/// Cuts what is to send into calls that fit into a message; an outbox takes no event that
+/// alone would not. A consumer that is believed to be away is first asked with a single
+/// event.
 fn batches(wanted: &[(usize, pb::Delivery)], away: bool) -> Vec<Range<usize>> {
     let mut batches = Vec::new();
     let mut start = 0;
     let mut bytes = 0;
     for (end, (_, delivery)) in wanted.iter().enumerate() {
-        let size = delivery.encoded_len();
+        let size = limits::len_in_list(delivery);
         let limit = if away && start == 0 { 1 } else { MAX_DELIVERIES };
-        if start < end && (MAX_BYTES < bytes + size || end - start == limit) {
+        if start < end && (!limits::list_fits(bytes + size) || end - start == limit) {
             batches.push(start..end);
             start = end;
             bytes = 0;
@@ -162,6 +161,7 @@ fn to_proto(delivery: &Delivery) -> pb::Delivery {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::*;
 
@@ -184,8 +184,9 @@ mod tests {
             let covered: Vec<usize> = batches.iter().cloned().flatten().collect();
             prop_assert_eq!(covered, (0..sizes.len()).collect::<Vec<_>>());
             for batch in batches {
-                let bytes: usize = wanted[batch.clone()].iter().map(|(_, d)| d.encoded_len()).sum();
-                prop_assert!(bytes <= MAX_BYTES || batch.len() == 1);
+                let deliveries = wanted[batch.clone()].iter().map(|(_, d)| d.clone()).collect();
+                let call = pb::DeliverEventsRequest { deliveries };
+                prop_assert!(call.encoded_len() <= limits::MAX_MESSAGE);
                 prop_assert!(batch.len() <= MAX_DELIVERIES);
             }
         }
@@ -203,6 +204,7 @@ mod tests {
 
     #[test]
     fn a_large_event_goes_alone() {
-        assert_eq!(batches(&wanted(&[1, 2 * MAX_BYTES, 1]), false), [0..1, 1..2, 2..3]);
+        let large = limits::MAX_MESSAGE - 1;
+        assert_eq!(batches(&wanted(&[1, large, 1]), false), [0..1, 1..2, 2..3]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::join_all;
 use tonic::{Request, Response, Status};
 use trellis_api::error::{Invalid, Violation};
@@ -134,7 +135,7 @@ impl ConsumerService for Consumer {
     ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
         let size = PageSize::parse(request.into_inner().page_size, DEFAULT_PAGE)?;
         let letters = self.dead_letters.list(self.name, None, size.get()).await?;
-        let dead_letters = letters.into_iter().map(pb::DeadLetter::from).collect();
+        let dead_letters = letters.into_iter().map(shown).collect();
         Ok(Response::new(pb::ListDeadLettersResponse { dead_letters }))
     }
 
@@ -171,14 +172,15 @@ impl std::fmt::Debug for Consumer {
     }
 }
 
-impl From<DeadLetter> for pb::DeadLetter {
-    fn from(letter: DeadLetter) -> Self {
-        Self {
-            event: Some(letter.event),
-            attempts: i32::try_from(letter.attempts).unwrap_or(i32::MAX),
-            error: letter.error,
-            create_time: Some(timestamp::to_proto(letter.create_time)),
-        }
+/// Without its payload: a hundred of them would not fit into a message, and they can be
+/// personal.
+fn shown(letter: DeadLetter) -> pb::DeadLetter {
+    let event = Event { payload: Bytes::new(), ..letter.event };
+    pb::DeadLetter {
+        event: Some(event),
+        attempts: i32::try_from(letter.attempts).unwrap_or(i32::MAX),
+        error: letter.error,
+        create_time: Some(timestamp::to_proto(letter.create_time)),
     }
 }
 

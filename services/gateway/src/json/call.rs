@@ -48,7 +48,7 @@ fn frame(message: &DynamicMessage) -> Bytes {
     let length = message.encoded_len();
     let mut frame = BytesMut::with_capacity(5 + length);
     frame.put_u8(0);
-    frame.put_u32(u32::try_from(length).expect("a body is at most a megabyte"));
+    frame.put_u32(u32::try_from(length).expect("a message is hardly larger than its JSON"));
     message.encode(&mut frame).expect("the buffer grows");
     frame.freeze()
 }

@@ -8,8 +8,8 @@ use prost_reflect::{
 use serde_json::{Map, Value};
 use tonic::{Code, Status};
 use trellis_api::error::{self, Violation};
+use trellis_api::limits::MAX_PUBLIC_MESSAGE;
 
-use super::MAX_BODY;
 use super::binding::{BodyRule, Bound};
 
 /// The header that names a purchase (IETF draft idempotency-key-header).
@@ -17,8 +17,8 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Reads a body that is not too large.
 pub(super) async fn read(body: Body) -> Result<bytes::Bytes, Status> {
-    axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| {
-        let limit = MAX_BODY.to_string();
+    axum::body::to_bytes(body, MAX_PUBLIC_MESSAGE).await.map_err(|_| {
+        let limit = MAX_PUBLIC_MESSAGE.to_string();
         let message = format!("the body must be at most {limit} bytes");
         error::status(Code::OutOfRange, "BODY_TOO_LARGE", message, &[("max_bytes", &limit)])
     })

@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use tonic::Status;
 use trellis_api::id::OrderId;
+use trellis_api::limits;
 use trellis_api::order::v1 as pb;
 use trellis_api::timestamp;
 use trellis_api::r#type::v1::{AuditCheck, AuditViolation};
@@ -46,14 +47,15 @@ async fn next(
         }
         Place::Orders { after } => {
             let page = parts.store.audited_orders(after).await?;
-            let place = match page.last() {
+            let mut orders: Vec<_> = page.iter().map(order).collect();
+            // Large orders are fewer to a message.
+            orders.truncate(limits::fitting(&orders));
+            let is_last = orders.len() == page.len() && page.len() < AUDIT_PAGE as usize;
+            let place = match page[..orders.len()].last() {
                 None => return Ok(None),
-                Some(last) if page.len() == AUDIT_PAGE as usize => {
-                    Place::Orders { after: Some(last.order.order_id) }
-                }
-                Some(_) => Place::End,
+                Some(_) if is_last => Place::End,
+                Some(last) => Place::Orders { after: Some(last.order.order_id) },
             };
-            let orders = page.iter().map(order).collect();
             Ok(Some((pb::AuditOrdersResponse { checks: Vec::new(), orders }, place)))
         }
         Place::End => Ok(None),

@@ -3,6 +3,7 @@
 use tonic::{Code, Request, Status};
 use trellis_api::error;
 use trellis_api::inventory::v1::inventory_service_client::InventoryServiceClient;
+use trellis_api::limits::Bounded as _;
 use trellis_api::payment::v1::payment_service_client::PaymentServiceClient;
 use trellis_chassis::transport::Transport;
 
@@ -28,8 +29,8 @@ pub struct Trouble {
 impl Peers {
     pub fn new(inventory: Transport, payment: Transport) -> Self {
         Self {
-            inventory: InventoryServiceClient::new(inventory),
-            payment: PaymentServiceClient::new(payment),
+            inventory: InventoryServiceClient::new(inventory).bounded(),
+            payment: PaymentServiceClient::new(payment).bounded(),
         }
     }
 

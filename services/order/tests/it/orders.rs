@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use time::OffsetDateTime;
 use tonic::{Code, Status};
 use trellis_api::error::reason;
+use trellis_api::id::UserId;
 use trellis_api::order::v1 as pb;
 use trellis_api::order::v1::order_service_client::OrderServiceClient;
 use trellis_api::shop::v1::order::State;
 use trellis_chassis::{Clock as _, Shutdown, transport};
 use trellis_order::Settings;
+use trellis_order::domain::{Item, Order};
 use trellis_order::saga::Saga;
 use trellis_storage::Options;
 use uuid::Uuid;
@@ -84,6 +87,49 @@ async fn orders_are_listed_newest_first_in_pages_without_gaps() {
     seen.sort();
     bought.sort();
     assert_eq!(seen, bought);
+}
+
+#[tokio::test]
+async fn orders_that_are_too_large_for_one_message_come_in_several() {
+    let shop = Shop::new().await;
+    let now = shop.ground.clock.now();
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        let order = largest(shop.ground.user_id, now);
+        kept.push(order.order_id.to_string());
+        let saga = Saga::checkout(order, "tok_ok".parse().unwrap(), false);
+        begin(&*shop.store, &saga, lease(now)).await;
+    }
+    kept.sort();
+
+    let (mut listed, mut token, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let page = list(&shop, 100, &token).await.unwrap();
+        listed.extend(page.orders.into_iter().map(|order| order.order_id));
+        (token, pages) = (page.next_page_token, pages + 1);
+        if token.is_empty() {
+            break;
+        }
+    }
+    listed.sort();
+    let parts = shop.orders.clone().audit_orders(pb::AuditOrdersRequest {}).await.unwrap();
+    let parts: Vec<_> = parts.into_inner().try_collect().await.unwrap();
+    let audited: Vec<_> = parts.into_iter().flat_map(|part| part.orders).collect();
+    let audited: Vec<_> = audited.into_iter().map(|it| it.order.unwrap().order_id).collect();
+
+    assert_eq!((pages, &listed, &audited), (4, &kept, &kept));
+}
+
+/// A thousand lines with the longest of titles.
+fn largest(user_id: UserId, now: OffsetDateTime) -> Order {
+    let order = pending(user_id, now);
+    let title = "\u{1f375}".repeat(200);
+    let line = |number| Item {
+        sku: format!("SKU-{number:028}").parse().unwrap(),
+        title: title.clone(),
+        ..order.items[0].clone()
+    };
+    Order { items: (0..1_000).map(line).collect(), ..order }
 }
 
 #[tokio::test]

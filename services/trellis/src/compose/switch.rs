@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
+use trellis_api::limits::MAX_MESSAGE;
 use trellis_chassis::Shutdown;
 use trellis_events::consumer::CONSUMER;
 
@@ -34,8 +35,8 @@ pub(super) fn router(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let rest = Routes::new(trellis_chassis::listen::health(shutdown))
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?);
+        .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_MESSAGE));
     let services =
         services.into_iter().map(|(role, routes)| (role.name(), ready(routes))).collect();
     let switch = Arc::new(Switch { services, rest: ready(rest) });

@@ -75,6 +75,22 @@ fn modules_are_files_of_their_own_name() {
 }
 
 #[test]
+fn every_client_and_server_limits_its_messages() {
+    let mut found = 0;
+    for path in
+        sources().iter().filter(|path| path.components().any(|part| part.as_os_str() == "src"))
+    {
+        let text = std::fs::read_to_string(path).unwrap();
+        let count = |names: [&str; 2]| names.map(|name| text.matches(name).count()).iter().sum();
+        let made: usize = count(["ServiceClient::new(", "ServiceServer::new("]);
+        let limited: usize = count([".bounded()", ".at_the_edge()"]);
+        assert_eq!(made, limited, "{} makes clients or servers without limits", path.display());
+        found += made;
+    }
+    assert!(17 <= found, "only {found} are found");
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     // Spelt so that this file does not find itself.
     let marks = [["to", "do!("], ["unimple", "mented!("], ["#[ig", "nore"], ["FIX", "ME"]];

@@ -3,9 +3,13 @@
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use trellis_api::error;
+use trellis_api::inventory::v1 as inventory;
+use trellis_api::inventory::v1::inventory_service_client::InventoryServiceClient;
+use trellis_api::limits::{Bounded as _, MAX_MESSAGE, MAX_PUBLIC_MESSAGE};
 use trellis_api::shop::v1 as pb;
+use trellis_chassis::transport;
 
-use crate::kit::{Shop, Topology, purchase, request_id};
+use crate::kit::{Shop, Topology, as_admin, purchase, request_id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_field_is_refused_by_its_name() {
@@ -111,15 +115,58 @@ async fn a_call_without_a_session_is_told_to_sign_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_too_large_is_refused_on_both_roads() {
     let shop = Shop::start(Topology::OneProcess);
-    let display_name = "x".repeat(2 * 1024 * 1024);
-    let request = pb::SignUpRequest { display_name: display_name.clone(), ..Default::default() };
+    let mut client = shop.client();
+    for (bytes, code, http) in [
+        (MAX_PUBLIC_MESSAGE - 1_024, Code::InvalidArgument, 400),
+        (MAX_PUBLIC_MESSAGE + 1, Code::OutOfRange, 413),
+        (2 * MAX_MESSAGE, Code::OutOfRange, 413),
+    ] {
+        let display_name = "x".repeat(bytes);
+        let body = format!(r#"{{"display_name": "{display_name}"}}"#);
+        let request = pb::SignUpRequest { display_name, ..Default::default() };
 
-    let grpc = shop.client().sign_up(request).await.unwrap_err();
-    let body = format!(r#"{{"display_name": "{display_name}"}}"#);
-    let json = shop.json().call("POST", "/v1/users", &[], &body).await;
+        let grpc = client.sign_up(request).await.unwrap_err();
+        let json = shop.json().call("POST", "/v1/users", &[], &body).await;
 
-    assert_eq!(grpc.code(), Code::OutOfRange);
-    assert_eq!(json.status, 413, "{}", json.text);
+        assert_eq!(grpc.code(), code, "{bytes}: {grpc:?}");
+        assert_eq!(json.status, http, "{bytes}: {}", json.text);
+        first_sku(&shop).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_too_large_is_refused_inside_of_a_fleet_too() {
+    let mut shop = Shop::start(Topology::Fleet);
+    let endpoint = format!("http://{}", shop.process("inventory").address);
+    let mut inventory = InventoryServiceClient::new(transport::remote(&endpoint).unwrap());
+    let skus = |count| inventory::BatchGetProductsRequest { skus: vec!["X".repeat(32); count] };
+
+    let large = inventory.batch_get_products(skus(MAX_MESSAGE / 34 + 1)).await.unwrap_err();
+    let many = inventory.batch_get_products(skus(MAX_MESSAGE / 40)).await.unwrap_err();
+    let unsent = inventory.clone().bounded().batch_get_products(skus(MAX_MESSAGE / 34 + 1)).await;
+
+    assert_eq!(large.code(), Code::OutOfRange, "{large:?}");
+    refused("skus", &many);
+    assert_eq!(unsent.unwrap_err().code(), Code::OutOfRange);
+    inventory.batch_get_products(skus(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_import_the_bad_product_is_named_however_large_it_is() {
+    let shop = Shop::start(Topology::OneProcess);
+    let title = "x".repeat(MAX_PUBLIC_MESSAGE - 1_024);
+    let import = move |number| {
+        let price =
+            Some(trellis_api::r#type::v1::Money { currency_code: "GBP".into(), minor_units: 350 });
+        let sku = format!("LARGE-{number}");
+        let product = pb::Product { sku, title: title.clone(), price, update_time: None };
+        pb::ImportProductsRequest { product: Some(product), stock: 1 }
+    };
+    let imports = as_admin(futures::stream::iter((0..10).map(import)));
+
+    let status = shop.admin().import_products(imports).await.unwrap_err();
+
+    refused("products[0].product.title", &status);
 }
 
 #[tokio::test(flavor = "multi_thread")]
