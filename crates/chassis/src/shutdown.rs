@@ -8,6 +8,8 @@
 //! Signals are not here: the binary turns them into [`Shutdown::request`], and a
 //! second one into an immediate exit.
 
+mod ticks;
+
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +19,8 @@ use futures::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use self::ticks::Ticks;
 
 /// Owns every background task of a process.
 ///

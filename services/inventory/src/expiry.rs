@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::time::{MissedTickBehavior, interval};
 use trellis_chassis::{Clock, Shutdown};
 
 use crate::error::Error;
@@ -20,14 +19,8 @@ pub async fn run(
     every: Duration,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut requested = std::pin::pin!(shutdown.requested());
-    loop {
-        tokio::select! {
-            () = &mut requested => return Ok(()),
-            _ = ticks.tick() => {}
-        }
+    let mut ticks = shutdown.ticks(every);
+    while ticks.next().await {
         match sweep(store.as_ref(), clock.now()).await {
             Ok(0) => {}
             Ok(expired) => tracing::info!(expired, "reservations expired"),
@@ -39,6 +32,7 @@ pub async fn run(
             }
         }
     }
+    Ok(())
 }
 
 /// Expires every reservation that has lapsed by `now`, and says how many those were.

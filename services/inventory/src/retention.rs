@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use time::OffsetDateTime;
-use tokio::time::{MissedTickBehavior, interval};
 use trellis_chassis::{Clock, Shutdown};
 
 use crate::error::Error;
@@ -19,14 +18,8 @@ pub(crate) async fn run(
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut requested = std::pin::pin!(shutdown.requested());
-    loop {
-        tokio::select! {
-            () = &mut requested => return Ok(()),
-            _ = ticks.tick() => {}
-        }
+    let mut ticks = shutdown.ticks(EVERY);
+    while ticks.next().await {
         if let Err(error) = purge(store.as_ref(), clock.now()).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -34,6 +27,7 @@ pub(crate) async fn run(
             );
         }
     }
+    Ok(())
 }
 
 async fn purge(store: &dyn Store, now: OffsetDateTime) -> Result<(), Error> {

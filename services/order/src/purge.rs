@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
 use trellis_chassis::{Clock, Shutdown};
 use trellis_storage::Error;
 
@@ -21,19 +20,15 @@ pub(crate) async fn run(
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = shutdown.requested() => return Ok(()),
-            _ = ticks.tick() => {}
-        }
+    let mut ticks = shutdown.ticks(EVERY);
+    while ticks.next().await {
         // A store that is down comes back, or its other callers say so.
         if let Err(error) = purge(&*store, &*clock, &shutdown).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "old idempotency records were not purged");
         }
     }
+    Ok(())
 }
 
 async fn purge(store: &dyn Store, clock: &dyn Clock, shutdown: &Shutdown) -> Result<(), Error> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::time::{MissedTickBehavior, interval};
 use trellis_chassis::{Clock, Shutdown};
 use trellis_storage::Error;
 
@@ -32,18 +31,14 @@ pub(crate) async fn run(
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = shutdown.requested() => return Ok(()),
-            _ = ticks.tick() => {}
-        }
+    let mut ticks = shutdown.ticks(EVERY);
+    while ticks.next().await {
         // A store that is down comes back, or its other callers say so.
         if let Err(error) = sweep(&*store, &learner, keep, clock.now(), &shutdown).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "nothing old was deleted");
         }
     }
+    Ok(())
 }
 
 async fn sweep(

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
 use trellis_chassis::{Clock, Shutdown};
 
 use crate::domain::SessionLimits;
@@ -23,13 +22,8 @@ pub(crate) async fn run(
     limits: SessionLimits,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = shutdown.requested() => return Ok(()),
-            _ = ticks.tick() => {}
-        }
+    let mut ticks = shutdown.ticks(EVERY);
+    while ticks.next().await {
         // A store that is down comes back, or its other callers say so.
         if let Err(error) = sweep(&*store, &*clock, &limits, &shutdown).await {
             tracing::warn!(
@@ -38,6 +32,7 @@ pub(crate) async fn run(
             );
         }
     }
+    Ok(())
 }
 
 /// Nobody can use a session after its lifetime, so it falls idle like the rest:

@@ -96,3 +96,24 @@ fn a_request_outside_of_a_runtime_stops_at_once() {
 
     assert!(shutdown.is_requested());
 }
+
+#[tokio::test(start_paused = true)]
+async fn ticks_come_at_once_and_then_in_their_rhythm_until_the_stop() {
+    let shutdown = Shutdown::default();
+    let mut ticks = shutdown.ticks(Duration::from_secs(10));
+    let start = Instant::now();
+
+    for seconds in [0, 10, 20] {
+        assert!(ticks.next().await);
+        assert_eq!(start.elapsed().as_secs(), seconds);
+    }
+    // What takes too long is not made up for.
+    tokio::time::sleep(Duration::from_secs(35)).await;
+    for seconds in [55, 65] {
+        assert!(ticks.next().await);
+        assert_eq!(start.elapsed().as_secs(), seconds);
+    }
+    let (ticked, ()) = tokio::join!(ticks.next(), async { shutdown.request() });
+    assert!(!ticked);
+    assert_eq!(start.elapsed().as_secs(), 65);
+}
