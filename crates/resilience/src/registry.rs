@@ -44,6 +44,7 @@ pub struct Kept(#[expect(dead_code, reason = "its owner is all that it is for")]
 /// A command that cannot be obeyed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
+    /// No breaker has this name; `known` are the names of those that there are.
     #[error("there is no breaker {name:?}; there are: {}", known.join(", "))]
     UnknownBreaker { name: String, known: Vec<String> },
 }
@@ -69,6 +70,7 @@ impl Registry {
         &self.0.environment
     }
 
+    /// The rules of chaos that everything it knows obeys.
     pub fn chaos(&self) -> &Arc<Chaos> {
         &self.0.chaos
     }
@@ -109,10 +111,13 @@ impl Registry {
     /// `{"breakers": {"inventory": {..}}, "chaos": [..], ..}`. Gauges that are shown in
     /// it are up to date, as after [`publish`](Self::publish).
     pub fn snapshot(&self) -> Value {
-        self.publish();
         let now = self.0.environment.clock.now();
+        let live = self.live();
+        for (_, _, item) in &live {
+            item.publish(now);
+        }
         let mut sorts: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-        for (sort, name, item) in self.live() {
+        for (sort, name, item) in live {
             sorts.entry(sort).or_default().insert(name, item.snapshot(now));
         }
         let mut all: BTreeMap<&str, Value> =
