@@ -4,6 +4,7 @@
 pub mod body;
 pub mod classify;
 pub mod client;
+pub(crate) mod code;
 pub mod headers;
 pub mod replay;
 pub mod server;

@@ -9,28 +9,7 @@ use serde::{Deserialize, Serialize};
 use tonic::Code;
 
 use super::Latency;
-
-/// The names of gRPC, in the order of their numbers
-/// (<https://grpc.github.io/grpc/core/md_doc_statuscodes.html>).
-const CODE_NAMES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
+use crate::grpc::code;
 
 impl Serialize for Latency {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -77,24 +56,24 @@ impl<'de> Deserialize<'de> for Latency {
 }
 
 pub(super) mod code_name {
-    use super::{CODE_NAMES, Code, Deserialize as _, Deserializer, Serializer, de};
+    use super::{Code, Deserialize as _, Deserializer, Serializer, code, de};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(in crate::chaos) fn serialize<S: Serializer>(
         code: &Code,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(CODE_NAMES[*code as usize])
+        serializer.serialize_str(code::name(*code))
     }
 
     pub(in crate::chaos) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Code, D::Error> {
         let name = String::deserialize(from)?;
-        let number = CODE_NAMES.iter().zip(0..).find(|(known, _)| **known == name);
+        let number = code::NAMES.iter().zip(0..).find(|(known, _)| **known == name);
         number
             .map(|(_, number)| Code::from_i32(number))
-            .ok_or_else(|| de::Error::unknown_variant(&name, &CODE_NAMES[1..]))
+            .ok_or_else(|| de::Error::unknown_variant(&name, &code::NAMES[1..]))
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use tonic::Code;
 
 use super::retry::Cause;
+use crate::grpc::code;
 use crate::observe::{Counter, Gauge, Histogram, Label, Metrics};
 use crate::policy::MAX_ATTEMPTS;
 
@@ -29,7 +30,7 @@ pub(super) struct MethodMeter {
     metrics: Arc<dyn Metrics>,
     target: Arc<str>,
     method: &'static str,
-    calls: [[OnceLock<Counter>; CODES]; 2],
+    calls: [[OnceLock<Counter>; code::NAMES.len()]; 2],
     attempts: [[OnceLock<Counter>; Why::ALL.len()]; MAX_ATTEMPTS as usize],
     /// In seconds, as all of them.
     pub(super) call: Histogram,
@@ -64,9 +65,6 @@ pub(super) enum Origin {
     Remote,
     Local,
 }
-
-/// The codes of gRPC, OK included.
-const CODES: usize = 17;
 
 impl TargetMeter {
     pub(super) fn new(metrics: &dyn Metrics, target: &str) -> Self {
@@ -114,7 +112,7 @@ impl MethodMeter {
             metrics: Arc::clone(metrics),
             target: Arc::clone(target),
             method,
-            calls: [const { [const { OnceLock::new() }; CODES] }; 2],
+            calls: [const { [const { OnceLock::new() }; code::NAMES.len()] }; 2],
             attempts: [const { [const { OnceLock::new() }; Why::ALL.len()] };
                 MAX_ATTEMPTS as usize],
             call: histogram("resilience_call_seconds"),
@@ -125,8 +123,8 @@ impl MethodMeter {
     }
 
     pub(super) fn called(&self, code: Code, origin: Origin) {
-        let counter = &self.calls[origin as usize][code as usize % CODES];
-        let more = || [("code", code_name(code)), ("origin", origin.name())];
+        let counter = &self.calls[origin as usize][code as usize % code::NAMES.len()];
+        let more = || [("code", code::name(code)), ("origin", origin.name())];
         self.count(counter, "resilience_calls_total", more);
     }
 
@@ -200,28 +198,5 @@ const fn number_name(number: u32) -> &'static str {
         2 => "3",
         3 => "4",
         _ => "5",
-    }
-}
-
-/// As the code is written in the specification of gRPC.
-const fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
