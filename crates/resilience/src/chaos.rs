@@ -62,6 +62,7 @@ pub struct InvalidRule {
 /// A rule and what it has done.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Standing {
+    /// As it was set.
     pub rule: Rule,
     /// How often it struck.
     pub struck: u64,

@@ -26,23 +26,31 @@ pub struct PolicyTable {
 /// What may be done with the calls of one method.
 #[derive(Clone, Debug)]
 pub struct MethodPolicy {
+    /// Default [`Kind::Unary`].
     pub kind: Kind,
+    /// Default [`Idempotency::NonIdempotent`].
     pub idempotency: Idempotency,
     /// From the call to the end of its response, over all attempts. A caller's own
     /// `grpc-timeout` replaces it; what is left of the call that is being served
-    /// always limits it. `None`: only the latter, and the silence, limit it.
+    /// always limits it. `None`: only the latter, and the silence, limit it. Default
+    /// [`DEFAULT_TIMEOUT`]; `None` for streams.
     pub timeout: Option<Duration>,
-    /// The longest silence between two pieces of a stream.
+    /// The longest silence between two pieces of a stream. Default
+    /// [`DEFAULT_IDLE_TIMEOUT`].
     pub idle_timeout: Duration,
     /// The limit of one attempt. `None`: half of what the call had when it began, so
     /// that two fit, if there may be more than one; else all of it.
     pub attempt_timeout: Option<Duration>,
-    /// The first included; `1..=MAX_ATTEMPTS`. Default 3 for what may be repeated.
+    /// The first included; `1..=MAX_ATTEMPTS`. Default 3, of which what must not be
+    /// repeated only makes use if it provably was not processed.
     pub attempts: u32,
+    /// The waits between attempts. Default: [`Backoff::default`].
     pub backoff: Backoff,
-    /// Whether INTERNAL may be tried again, if the call is idempotent.
+    /// Whether INTERNAL may be tried again, if the call is idempotent. Default false.
     pub retry_internal: bool,
+    /// Default [`Hedge::Never`].
     pub hedge: Hedge,
+    /// Default [`Criticality::Critical`].
     pub criticality: Criticality,
     /// Whether a call waits, as long as its time allows, while no endpoint of its target
     /// has a connection, as when the only instance is being restarted. Otherwise it is
@@ -55,10 +63,14 @@ pub struct MethodPolicy {
 /// What goes through a call, message by message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// One message each way.
     #[default]
     Unary,
+    /// One message to the peer, and any number from it.
     ServerStream,
+    /// Any number to the peer, and one from it.
     ClientStream,
+    /// Any number each way.
     Bidirectional,
 }
 
@@ -80,6 +92,7 @@ pub enum Idempotency {
 /// are [`Idempotency::Safe`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Hedge {
+    /// There is no second attempt beside the first.
     #[default]
     Never,
     /// After the 95th percentile of the method's own latency, once that is known from
@@ -134,10 +147,12 @@ impl PolicyTable {
         self
     }
 
+    /// The policy of a call by its path: that of its method, or the default.
     pub fn get(&self, path: &str) -> &MethodPolicy {
         self.methods.get(path).unwrap_or(&self.default)
     }
 
+    /// That of all that are not named.
     pub fn default_policy(&self) -> &MethodPolicy {
         &self.default
     }
@@ -175,12 +190,14 @@ impl MethodPolicy {
         Self { kind: Kind::ClientStream, timeout: None, ..Self::default() }
     }
 
+    /// From the call to the end of its response, over all attempts; see the field.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
+    /// The limit of one attempt; see the field.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
@@ -194,12 +211,14 @@ impl MethodPolicy {
         self
     }
 
+    /// Only of use for what is [`Idempotency::Safe`] and unary.
     #[must_use]
     pub fn hedge(mut self, hedge: Hedge) -> Self {
         self.hedge = hedge;
         self
     }
 
+    /// How bad it is to refuse a call.
     #[must_use]
     pub fn criticality(mut self, criticality: Criticality) -> Self {
         self.criticality = criticality;
@@ -213,6 +232,7 @@ impl MethodPolicy {
         self
     }
 
+    /// From when an attempt counts as slow for the breaker.
     #[must_use]
     pub fn slow(mut self, slow: Duration) -> Self {
         self.slow = Some(slow);

@@ -31,6 +31,7 @@ pub struct Rule {
     /// The share of attempts that it strikes, in `0.0..=1.0`; default 1.
     #[serde(default = "all")]
     pub share: f64,
+    /// What happens to the attempts that it strikes.
     pub fault: Effect,
     /// It is over after this many strikes. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,12 +50,16 @@ pub struct Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
+    /// The attempt begins so much later; the wait counts as part of it.
     #[serde(rename = "latency_ms")]
     Latency(Latency),
     /// By its name, such as `UNAVAILABLE`.
     Error(#[serde(with = "json::code_name")] Code),
+    /// Nothing is sent, and no answer ever comes.
     Hang,
+    /// Nothing is sent, and the connection seems lost.
     Reset,
+    /// The peer does its work, and its answer is lost with the connection.
     DropResponse,
 }
 
@@ -62,7 +67,9 @@ pub enum Effect {
 /// or two in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
+    /// The shortest.
     pub from: Duration,
+    /// The longest; not below `from`.
     pub to: Duration,
 }
 
@@ -91,30 +98,35 @@ impl Rule {
         Self { target: any(), method: any(), share: all(), fault, hits: None, lasting: None }
     }
 
+    /// See the field [`target`](Self::target). Default `*`.
     #[must_use]
     pub fn target(mut self, target: impl Into<String>) -> Self {
         self.target = target.into();
         self
     }
 
+    /// See the field [`method`](Self::method). Default `*`.
     #[must_use]
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.method = method.into();
         self
     }
 
+    /// In `0.0..=1.0`. Default 1. What is out of range is refused when the rule is set.
     #[must_use]
     pub fn share(mut self, share: f64) -> Self {
         self.share = share;
         self
     }
 
+    /// It is over after this many strikes, at least 1. Default: never.
     #[must_use]
     pub fn hits(mut self, hits: u64) -> Self {
         self.hits = Some(hits);
         self
     }
 
+    /// It is over this long after it was set, more than zero. Default: never.
     #[must_use]
     pub fn lasting(mut self, lasting: Duration) -> Self {
         self.lasting = Some(lasting);

@@ -8,8 +8,11 @@ use super::random::Random;
 /// come back together (Brooker, "Exponential Backoff And Jitter", AWS 2015).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
+    /// The bound of the first wait; it is doubled for each further one. Default 25 ms.
     pub base: Duration,
+    /// The bound of every wait. Default 1 s.
     pub cap: Duration,
+    /// Default [`Jitter::Full`].
     pub jitter: Jitter,
 }
 

@@ -50,6 +50,7 @@ pub struct Settings {
 pub struct Cost(u32);
 
 impl RetryBudget {
+    /// It starts full.
     pub fn new(settings: Settings) -> Self {
         let per_call = thousandths(settings.ratio).min(1_000);
         // A tick is a tenth of a second.

@@ -13,6 +13,7 @@ pub struct Time(u64);
 
 /// Says what time it is. It never goes back.
 pub trait Clock: fmt::Debug + Send + Sync {
+    /// The present moment: never before one that was said earlier.
     fn now(&self) -> Time;
 }
 
@@ -31,10 +32,12 @@ impl Time {
     /// The origin.
     pub const ZERO: Self = Self(0);
 
+    /// So many nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
+    /// Nanoseconds since the origin.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
@@ -79,6 +82,7 @@ impl Manual {
         Self::default()
     }
 
+    /// Moves it forward.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(nanos(by), Ordering::Relaxed);
     }

@@ -9,9 +9,14 @@ use crate::observe::{Listener, Metrics, NoListener, NoMetrics};
 /// Time, chance, and who wants to know. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Environment {
+    /// What time it is. What also waits, such as clients, needs that of tokio:
+    /// [`TokioClock`](crate::TokioClock).
     pub clock: Arc<dyn Clock>,
+    /// Where chance comes from; with a seed, tests can repeat it.
     pub random: Arc<Random>,
+    /// Hears of each event. Default: nobody.
     pub listener: Arc<dyn Listener>,
+    /// Takes what is counted. Default: [`NoMetrics`].
     pub metrics: Arc<dyn Metrics>,
 }
 

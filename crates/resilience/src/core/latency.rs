@@ -37,8 +37,11 @@ pub struct Latency {
 /// The quantiles that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quantile {
+    /// The median.
     P50,
+    /// What nine of ten do not exceed.
     P90,
+    /// What nineteen of twenty do not exceed.
     P95,
 }
 

@@ -64,7 +64,9 @@ pub enum Sample {
 /// What there is to know about a limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Snapshot {
+    /// How many calls may be in flight.
     pub limit: usize,
+    /// How many are.
     pub inflight: usize,
     /// The 90th percentile of the latency in the last window, in seconds.
     pub latency: Option<f64>,
@@ -110,6 +112,7 @@ const UNKNOWN: u64 = u64::MAX;
 const PERCENTILE: f64 = 0.9;
 
 impl Limiter {
+    /// Begins with [`Settings::initial`]. Fails if the settings contradict themselves.
     pub fn new(settings: Settings, environment: &Environment) -> Result<Self, SettingsError> {
         settings.check()?;
         let now = environment.clock.now();

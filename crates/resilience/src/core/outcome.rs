@@ -5,7 +5,9 @@ use std::time::Duration;
 /// What the end of one attempt says about its peer, and about trying again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
+    /// For breakers, throttles and balancers.
     pub health: Health,
+    /// For retries.
     pub retry: RetrySafety,
     /// What the peer itself said about trying again; it wins over any backoff.
     pub pushback: Option<Pushback>,
@@ -16,6 +18,7 @@ pub struct Verdict {
 pub enum Health {
     /// It did its work, also when the answer is a refusal such as `NOT_FOUND`.
     Success,
+    /// It failed, and the peer is or may be to blame.
     Failure(FailureKind),
     /// It is alive and asks for less, as with `RESOURCE_EXHAUSTED`. It counts in rates
     /// and fails a probe, but never as one of several failures in a row.
@@ -44,7 +47,9 @@ pub enum FailureKind {
 /// Whether the same call may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetrySafety {
+    /// It would end in the same way, or is not worth the risk.
     Never,
+    /// It may have been processed, so only what may be done twice.
     IfIdempotent,
     /// It was provably not processed.
     Always,
@@ -54,23 +59,29 @@ pub enum RetrySafety {
 /// `google.rpc.RetryInfo` or `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushback {
+    /// Not before that.
     After(Duration),
+    /// Not at all.
     Stop,
 }
 
 impl Verdict {
+    /// The peer did its work, and there is nothing to try again.
     pub const SUCCESS: Self = Self::new(Health::Success, RetrySafety::Never);
     /// Nothing can be learned from a call that its caller gave up.
     pub const IGNORE: Self = Self::new(Health::Ignore, RetrySafety::Never);
 
+    /// Without a word of the peer about trying again.
     pub const fn new(health: Health, retry: RetrySafety) -> Self {
         Self { health, retry, pushback: None }
     }
 
+    /// The same of a failure.
     pub const fn failure(kind: FailureKind, retry: RetrySafety) -> Self {
         Self::new(Health::Failure(kind), retry)
     }
 
+    /// Adds what the peer says about trying again.
     #[must_use]
     pub const fn with_pushback(mut self, pushback: Option<Pushback>) -> Self {
         self.pushback = pushback;

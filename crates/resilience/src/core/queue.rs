@@ -36,6 +36,7 @@ pub struct Settings {
 /// How one who waits compares with others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
+    /// The most critical go first.
     pub criticality: Criticality,
     /// Inside of the class; the highest go first when there is too much to do.
     pub level: u8,
@@ -111,6 +112,7 @@ impl Default for Settings {
 }
 
 impl Cause {
+    /// Every cause.
     pub const ALL: [Self; 4] = [Self::Full, Self::Standing, Self::TooLong, Self::Expired];
 
     /// As the value of a label.
@@ -125,6 +127,7 @@ impl Cause {
 }
 
 impl<T> Queue<T> {
+    /// Nobody waits yet.
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,

@@ -40,8 +40,11 @@ pub struct Builder<C = EveryError> {
 /// The settings of an executor contradict themselves.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// Also if its window is shorter than the longest attempt of the
+    /// [operations](Builder::operations).
     #[error("the settings of the breaker are wrong")]
     Breaker(#[source] breaker::SettingsError),
+    /// The order of its limits or windows is wrong.
     #[error("the settings of the limiter are wrong")]
     Limiter(#[source] limit::SettingsError),
 }
@@ -89,11 +92,13 @@ impl<C> Builder<C> {
         self
     }
 
+    /// Default: [`breaker::Settings::default`].
     pub fn breaker(mut self, settings: breaker::Settings) -> Self {
         self.breaker = Some(settings);
         self
     }
 
+    /// Lets every call try, however many fail.
     pub fn without_breaker(mut self) -> Self {
         self.breaker = None;
         self
@@ -118,6 +123,8 @@ impl<C> Builder<C> {
         self
     }
 
+    /// What retries may cost. Default: [`budget::Settings::default`], which is a tenth
+    /// of the calls.
     pub fn budget(self, settings: budget::Settings) -> Self {
         self.shared_budget(Arc::new(RetryBudget::new(settings)))
     }
@@ -150,6 +157,7 @@ impl<C> Builder<C> {
 }
 
 impl<C: Send + Sync + 'static> Builder<C> {
+    /// Fails if the settings contradict themselves.
     pub fn build(self) -> Result<Executor<C>, BuildError> {
         let registry = self.registry;
         let environment = self.environment.unwrap_or_else(|| match &registry {

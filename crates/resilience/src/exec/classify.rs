@@ -9,6 +9,7 @@ use tonic::Code;
 /// `impl<T> Classifier<T, sqlx::Error> for Sql`; [`by_error`] makes such a one of a
 /// closure. A closure over the whole result is one for its own types.
 pub trait Classifier<T, E> {
+    /// It is asked once for each attempt that ended by itself, and must be quick.
     fn classify(&self, result: Result<&T, &E>) -> Verdict;
 }
 

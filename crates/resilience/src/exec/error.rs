@@ -26,6 +26,7 @@ pub enum ExecError<E> {
         #[source]
         last: Option<E>,
     },
+    /// The last attempt ended with this error, and it is known what that means.
     #[error("the call failed")]
     Failed(#[source] E),
 }
@@ -34,6 +35,7 @@ pub enum ExecError<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
+    /// The last calls failed, so this one would probably fail too.
     #[error("the breaker is open")]
     BreakerOpen {
         /// When it is worth trying again.
@@ -48,6 +50,7 @@ pub enum Rejection {
     /// The peer has refused so many calls that this one would be refused too.
     #[error("the peer is overloaded")]
     Throttled,
+    /// Less than a millisecond is left, or nothing.
     #[error("the deadline is too short")]
     DeadlineTooShort,
     /// Chaos put this in place of the call.

@@ -12,6 +12,7 @@ use crate::policy::{DEFAULT_TIMEOUT, Idempotency, MAX_ATTEMPTS};
 pub struct Operation {
     /// Stands in metrics and in rules of chaos.
     pub name: &'static str,
+    /// What it does if it is done twice.
     pub idempotency: Idempotency,
     /// From the call to its end, over all attempts. What is left of the call that is
     /// being served limits it too. `None`: only the latter does.
@@ -21,6 +22,7 @@ pub struct Operation {
     pub attempt_timeout: Option<Duration>,
     /// The first included; `1..=MAX_ATTEMPTS`.
     pub attempts: u32,
+    /// The waits between attempts. Default: [`Backoff::default`].
     pub backoff: Backoff,
     /// Attempts that take longer count as slow for the breaker. `None`: as the breaker
     /// is set.
@@ -65,12 +67,15 @@ impl Operation {
         Self { idempotency: Idempotency::IdempotentWithKey, ..Self::new(name) }
     }
 
+    /// From the call to its end, over all attempts. Default 1 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
+    /// The limit of one attempt. Default: half of what the call has if it may be
+    /// repeated, else all of it.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
@@ -84,12 +89,15 @@ impl Operation {
         self
     }
 
+    /// The waits between attempts. Default: [`Backoff::default`].
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
+    /// From when an attempt counts as slow for the breaker. Default: as the breaker is
+    /// set.
     #[must_use]
     pub fn slow(mut self, slow: Duration) -> Self {
         self.slow = Some(slow);

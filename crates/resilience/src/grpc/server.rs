@@ -78,6 +78,7 @@ impl ServerLayer {
         &self.0.name
     }
 
+    /// How it is now.
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
     }

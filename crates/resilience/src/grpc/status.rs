@@ -56,6 +56,7 @@ impl Local {
         std::error::Error::source(status)?.downcast_ref().copied()
     }
 
+    /// With which code it is answered.
     pub const fn code(self) -> Code {
         match self {
             Self::DeadlineExceeded | Self::DeadlineTooShort => Code::DeadlineExceeded,

@@ -9,6 +9,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::status::DOMAIN;
 
+/// In requests: how long the caller waits.
 pub const HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The longest timeout that is read; a longer one is cut to it.

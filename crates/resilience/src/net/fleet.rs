@@ -36,7 +36,9 @@ pub struct Fleet {
 /// How endpoints are chosen, and how they connect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
+    /// How endpoints are chosen, and which are left out.
     pub balance: balance::Settings,
+    /// How each connects.
     pub endpoint: endpoint::Settings,
 }
 

@@ -22,12 +22,14 @@ pub use self::watch::{Refresh, Watched, watch};
 
 /// Finds the addresses of a peer.
 pub trait Resolve: fmt::Debug + Send + Sync {
+    /// Asks once. Whoever asks limits the time and repeats what failed.
     fn resolve(&self) -> BoxFuture<'_, Result<Resolved, ResolveError>>;
 }
 
 /// What is known of the addresses of a peer at the moment.
 #[derive(Debug, Default)]
 pub struct Resolved {
+    /// In any order; the same one may stand there twice.
     pub addresses: Vec<Address>,
     /// How long that holds. `None`: it never changes.
     pub refresh: Option<Duration>,
@@ -39,14 +41,17 @@ pub struct Resolved {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
+    /// Nobody knows the name, or nobody could be asked.
     #[error("cannot resolve {host}")]
     Lookup {
         host: String,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The name is known, and nothing stands behind it.
     #[error("the answer has no addresses")]
     Empty,
+    /// There was no answer for so long.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
 }

@@ -13,6 +13,7 @@ use crate::core::breaker;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// A breaker has another state.
     BreakerChanged {
         breaker: Arc<str>,
         from: breaker::State,
@@ -22,60 +23,38 @@ pub enum Event {
         wait: Option<Duration>,
     },
     /// A breaker in the mode "metrics only" would have opened.
-    BreakerWouldOpen {
-        breaker: Arc<str>,
-        reason: breaker::Reason,
-    },
-    BreakerModeSet {
-        breaker: Arc<str>,
-        mode: breaker::Mode,
-    },
+    BreakerWouldOpen { breaker: Arc<str>, reason: breaker::Reason },
+    /// An operator set a mode.
+    BreakerModeSet { breaker: Arc<str>, mode: breaker::Mode },
+    /// An endpoint is left out for so long, for a [cause](crate::net::outlier::Cause).
     EndpointEjected {
         target: Arc<str>,
         endpoint: Arc<str>,
         cause: &'static str,
         duration: Duration,
     },
-    EndpointReturned {
-        target: Arc<str>,
-        endpoint: Arc<str>,
-    },
-    EndpointConnected {
-        target: Arc<str>,
-        endpoint: Arc<str>,
-    },
-    EndpointLost {
-        target: Arc<str>,
-        endpoint: Arc<str>,
-        cause: String,
-    },
-    EndpointsChanged {
-        target: Arc<str>,
-        added: usize,
-        removed: usize,
-        total: usize,
-    },
+    /// An endpoint that was left out gets calls again.
+    EndpointReturned { target: Arc<str>, endpoint: Arc<str> },
+    /// An endpoint has a connection.
+    EndpointConnected { target: Arc<str>, endpoint: Arc<str> },
+    /// An endpoint lost its connection, or could not connect.
+    EndpointLost { target: Arc<str>, endpoint: Arc<str>, cause: String },
+    /// Other endpoints are in use, `total` in all.
+    EndpointsChanged { target: Arc<str>, added: usize, removed: usize, total: usize },
     /// The addresses of a target could not be found; the old ones are kept.
-    ResolutionFailed {
-        target: Arc<str>,
-        cause: String,
-    },
+    ResolutionFailed { target: Arc<str>, cause: String },
     /// Too few endpoints are healthy, so their health is not looked at.
-    PanicModeChanged {
-        target: Arc<str>,
-        on: bool,
-    },
-    RetrySuppressed {
-        target: Arc<str>,
-        cause: &'static str,
-    },
-    ChaosChanged {
-        rules: usize,
-    },
+    PanicModeChanged { target: Arc<str>, on: bool },
+    /// Failed calls are not tried again, to spare the target. It is told seldom, and
+    /// not for each call.
+    RetrySuppressed { target: Arc<str>, cause: &'static str },
+    /// Other rules of chaos are in force, so many.
+    ChaosChanged { rules: usize },
 }
 
 /// Hears of events. It is called by whoever caused them, so it must be quick.
 pub trait Listener: fmt::Debug + Send + Sync {
+    /// Hears of one event.
     fn on_event(&self, event: &Event);
 }
 

@@ -9,7 +9,9 @@ pub type Label = (&'static str, String);
 
 /// Makes the handles that are counted with.
 pub trait Metrics: fmt::Debug + Send + Sync {
+    /// A handle for what only grows. The same name and labels mean the same counter.
     fn counter(&self, name: &'static str, labels: &[Label]) -> Counter;
+    /// The same for what has one value at a time.
     fn gauge(&self, name: &'static str, labels: &[Label]) -> Gauge;
     /// Of durations in seconds, or of plain numbers.
     fn histogram(&self, name: &'static str, labels: &[Label]) -> Histogram;
@@ -17,16 +19,20 @@ pub trait Metrics: fmt::Debug + Send + Sync {
 
 /// Where a counter's steps go.
 pub trait CounterSink: fmt::Debug + Send + Sync {
+    /// It is called within calls, so it must neither wait nor allocate, as the other
+    /// sinks.
     fn add(&self, by: u64);
 }
 
 /// Where a gauge's values go.
 pub trait GaugeSink: fmt::Debug + Send + Sync {
+    /// Replaces the value.
     fn set(&self, value: f64);
 }
 
 /// Where a histogram's values go.
 pub trait HistogramSink: fmt::Debug + Send + Sync {
+    /// Adds one value.
     fn record(&self, value: f64);
 }
 

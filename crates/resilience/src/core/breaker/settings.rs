@@ -58,8 +58,11 @@ pub struct Settings {
 /// Settings that make no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
+    /// A number or a time is not in its range.
     #[error("{field} must be {range}")]
     OutOfRange { field: &'static str, range: &'static str },
+    /// The window, or the longest time of a probe, would end before the longest attempt
+    /// does.
     #[error("{field} is {length:?}, which is shorter than the longest attempt, {attempt:?}")]
     ShorterThanAttempt { field: &'static str, length: Duration, attempt: Duration },
 }

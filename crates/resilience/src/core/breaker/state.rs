@@ -8,8 +8,11 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// Calls pass and are judged; for a while after it closed, only some of them.
     Closed,
+    /// Nothing passes until the wait is over.
     Open,
+    /// A few probes pass, and decide.
     HalfOpen,
 }
 
@@ -39,6 +42,7 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
+    /// It decides by what it sees.
     #[default]
     Normal,
     /// Nothing passes.

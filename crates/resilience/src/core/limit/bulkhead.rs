@@ -20,6 +20,7 @@ struct Places {
 }
 
 impl Bulkhead {
+    /// `limit` calls may be in flight at once; with zero, none.
     pub fn new(limit: usize) -> Self {
         let limit = AtomicUsize::new(limit);
         Self(Arc::new(Places { limit, taken: AtomicUsize::new(0) }))
@@ -30,6 +31,7 @@ impl Bulkhead {
         self.admit().then(|| Place(Arc::clone(&self.0)))
     }
 
+    /// How many calls may be in flight.
     pub fn limit(&self) -> usize {
         self.0.limit.load(Ordering::Relaxed)
     }
@@ -39,6 +41,7 @@ impl Bulkhead {
         self.0.limit.store(limit, Ordering::Relaxed);
     }
 
+    /// How many are.
     pub fn inflight(&self) -> usize {
         self.0.taken.load(Ordering::Relaxed)
     }

@@ -27,10 +27,13 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
+    /// The order of the limits is wrong, or the lowest is zero.
     #[error("the limits must be 1 <= min <= initial <= max")]
     Limits,
+    /// The order of the windows is wrong, or the shortest is zero.
     #[error("the windows must be 0 < shortest <= longest")]
     Windows,
+    /// So few calls say nothing.
     #[error("a window must have at least 10 samples")]
     Samples,
 }
@@ -50,6 +53,7 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether they make sense.
     pub fn check(&self) -> Result<(), SettingsError> {
         if self.min == 0 || self.initial < self.min || self.max < self.initial {
             return Err(SettingsError::Limits);

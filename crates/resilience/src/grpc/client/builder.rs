@@ -48,6 +48,8 @@ pub struct Builder<P> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// Also if it looks back for a shorter time than the longest attempt of a unary
+    /// call takes.
     #[error("the circuit breaker cannot be made so")]
     Breaker(#[from] breaker::SettingsError),
 }
@@ -128,6 +130,8 @@ impl<P> Builder<P> {
         self
     }
 
+    /// When calls are held back that the peer would refuse. Default:
+    /// [`throttle::Settings::default`].
     pub fn throttle(mut self, settings: throttle::Settings) -> Self {
         self.throttle = settings;
         self
@@ -192,6 +196,7 @@ impl<P> Builder<P> {
 }
 
 impl<P: Peer> Builder<P> {
+    /// Fails if the settings contradict themselves.
     pub fn build(self) -> Result<Client<P>, BuildError> {
         let registry = self.registry.as_ref();
         let environment = self

@@ -23,9 +23,11 @@ pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Whom a [`Client`](super::Client) calls: one service, or one of a fleet for each
 /// attempt.
 pub trait Peer: fmt::Debug + Send + Sync + 'static {
+    /// The body of a response.
     type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
     /// The one who was chosen for an attempt. To drop it is to give the attempt up.
     type Lease: fmt::Debug + Send + 'static;
+    /// Ends with the head of the response, or without one.
     type Sending: Future<Output = Result<Response<Self::Body>, SendError>> + Send + 'static;
 
     /// Chooses one for an attempt, if possible not of those who were tried. `None` if
@@ -44,17 +46,20 @@ pub trait Peer: fmt::Debug + Send + Sync + 'static {
     /// Notes that the chosen one was tried.
     fn note(&self, lease: &Self::Lease, tried: &mut Tried);
 
+    /// What an attempt can expect of the one who was chosen.
     fn standing(&self, lease: &Self::Lease) -> Standing;
 
     /// Ends when it makes sense to ask for the standing of `lease`, or to choose, once
     /// more.
     fn changed(&self, lease: Option<&Self::Lease>) -> BoxFuture<'static, ()>;
 
+    /// Sends what an attempt is about to the one who was chosen.
     fn send(&self, lease: &Self::Lease, request: Request) -> Self::Sending;
 
     /// The head of a response that comes in a stream is there.
     fn answered(&self, lease: &mut Self::Lease, now: Time);
 
+    /// An attempt ended; `verdict` is what that says about who was chosen.
     fn settle(&self, lease: Self::Lease, verdict: &Verdict, now: Time);
 
     /// What is known of those who can be chosen, for people.

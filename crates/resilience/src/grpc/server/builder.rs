@@ -162,6 +162,7 @@ impl Builder {
         self
     }
 
+    /// Fails if the bounds of the limit contradict themselves.
     pub fn build(self) -> Result<ServerLayer, SettingsError> {
         let registry = self.registry;
         let environment = self.environment.unwrap_or_else(|| match &registry {

@@ -15,6 +15,7 @@ pub struct Snapshot {
     pub target: String,
     /// Whether health is not looked at, because too few are healthy.
     pub panicking: bool,
+    /// All that are in use.
     pub endpoints: Vec<EndpointSnapshot>,
 }
 

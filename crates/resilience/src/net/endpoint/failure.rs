@@ -21,18 +21,23 @@ use crate::net::causes::find;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
+    /// It was refused, or there is no way to it.
     #[error("cannot connect")]
     Connect(#[source] io::Error),
+    /// It took longer than
+    /// [`Settings::connect_timeout`](super::Settings::connect_timeout).
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
     /// It accepted the connection and ended it before the first word of HTTP/2.
     #[error("the peer did not speak HTTP/2")]
     Silent(#[source] Option<hyper::Error>),
+    /// It ended by an error.
     #[error("the connection was lost")]
     Lost(#[source] hyper::Error),
     /// It ended in order, but within a second and before it served a call.
     #[error("the connection was closed before it was of use")]
     Useless,
+    /// It panicked, or its runtime is ending.
     #[error("the task of the connection failed")]
     Task(#[source] JoinError),
 }

@@ -13,7 +13,9 @@ use super::failure::ConnectionError;
 pub enum State {
     /// Nobody has asked for it lately; the next call connects.
     Idle,
+    /// There is no connection yet.
     Connecting,
+    /// There is a connection that takes calls.
     Ready,
     /// It waits before it tries again to connect.
     Backoff,

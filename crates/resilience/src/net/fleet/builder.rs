@@ -85,6 +85,7 @@ impl Builder {
         self
     }
 
+    /// Default: [`Settings::default`].
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;

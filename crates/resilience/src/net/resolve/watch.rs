@@ -35,6 +35,7 @@ pub struct Watched {
     ///
     /// Nobody asks for them any more when the last receiver is gone.
     pub addresses: watch::Receiver<Option<Arc<[Address]>>>,
+    /// Asks for fresh addresses before it is time.
     pub refresh: Refresh,
 }
 

@@ -29,7 +29,9 @@ pub(super) struct Spread {
 /// What a histogram has recorded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Distribution {
+    /// How many values.
     pub count: u64,
+    /// Of all values.
     pub sum: f64,
     /// The upper bound, which belongs to it, and the count of each bucket that is not
     /// empty, lowest first. The bound of the last one may be infinite, which is `null`
