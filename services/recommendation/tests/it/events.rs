@@ -67,7 +67,9 @@ async fn what_cannot_be_read_becomes_a_dead_letter() {
     ] {
         assert_eq!(service.deliver(&event).await.0, Verdict::Done);
         let letters = service.dead_letters().await;
-        let letter = letters.iter().find(|letter| letter.event.as_ref() == Some(&event)).unwrap();
+        // They are listed without what they say.
+        let shown = Event { payload: Vec::new().into(), ..event };
+        let letter = letters.iter().find(|letter| letter.event.as_ref() == Some(&shown)).unwrap();
         assert!(letter.error.contains(why), "{}", letter.error);
     }
 
