@@ -15,6 +15,7 @@ use trellis_resilience::core::latency::{Latency, Quantile};
 use trellis_resilience::core::random::Random;
 use trellis_resilience::core::rate::{Gcra, KeyedGcra};
 use trellis_resilience::core::throttle::AdaptiveThrottle;
+use trellis_resilience::observe::{Metrics, Recorder};
 
 const NOW: Time = Time::from_nanos(60_000_000_000);
 const THREADS: [usize; 2] = [1, 2];
@@ -124,4 +125,16 @@ fn latency_quantile(bencher: Bencher<'_, '_>) {
         latency.record(Duration::from_micros(12_345), NOW);
     }
     bencher.bench(|| black_box(&latency).quantile(Quantile::P95, black_box(NOW)));
+}
+
+#[divan::bench(threads = THREADS, sample_count = 20, sample_size = SAMPLE)]
+fn recorder_count(bencher: Bencher<'_, '_>) {
+    let counter = Metrics::counter(&Recorder::default(), "calls", &[]);
+    bencher.bench(|| black_box(&counter).increment());
+}
+
+#[divan::bench(threads = THREADS, sample_count = 20, sample_size = SAMPLE)]
+fn recorder_histogram(bencher: Bencher<'_, '_>) {
+    let histogram = Metrics::histogram(&Recorder::default(), "seconds", &[]);
+    bencher.bench(|| black_box(&histogram).record(black_box(0.012_345)));
 }
