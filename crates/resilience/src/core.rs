@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod queue;
 pub mod random;
 pub mod rate;
+mod shard;
 pub mod throttle;
 
 #[cfg(test)]

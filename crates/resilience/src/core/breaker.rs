@@ -50,6 +50,7 @@ use self::word::Word;
 use super::clock::Time;
 use super::environment::Environment;
 use super::outcome::Verdict;
+use super::shard;
 use crate::observe::Event;
 
 pub(crate) use self::machine::Admission;
@@ -76,7 +77,7 @@ impl Breaker {
         let name = name.into();
         let meters = Meters::new(&name, environment.metrics.as_ref());
         let random = Arc::clone(&environment.random);
-        let machine = Machine::new(settings, random, window::shards());
+        let machine = Machine::new(settings, random, shard::count());
         Ok(Self(Arc::new(Shared { machine, name, environment, meters })))
     }
 

@@ -145,7 +145,8 @@ impl<C: Cell64> Machine<C> {
     }
 
     /// Settles a success that changes nothing; says whether it is one.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "else the admission goes through memory")]
     pub(super) fn settle_at_once(
         &self,
         admission: &Admission,

@@ -14,8 +14,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -23,6 +22,7 @@ use serde::Serialize;
 use self::tally::{Tag, Tally};
 use super::cell::Cell64;
 use crate::core::clock::{Time, nanos};
+use crate::core::shard;
 
 /// How many calls a window holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -53,22 +53,17 @@ pub(super) struct Window<C> {
 /// A shard has its cache lines for itself, also where they are fetched in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Shard<C>([[C; KINDS]; BUCKETS]);
+struct Shard<C>([[C; KINDS]; PLACES]);
 
 pub(super) const BUCKETS: usize = 10;
+
+/// More than there are buckets in the window, so that finding the one of a moment takes
+/// no division. What is in the others is too old to count.
+const PLACES: usize = 16;
 const KINDS: usize = 4;
 
 /// The binary digits behind the point of a rate.
 const SCALE: u32 = 90;
-
-/// How many shards keep the threads of this machine apart, mostly: a power of two.
-pub(super) fn shards() -> usize {
-    static SHARDS: LazyLock<usize> = LazyLock::new(|| {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        (2 * threads).next_power_of_two().min(8)
-    });
-    *SHARDS
-}
 
 impl<C: Cell64> Window<C> {
     /// `shards` is a power of two.
@@ -85,7 +80,8 @@ impl<C: Cell64> Window<C> {
     /// the exchange fails, or finds an empty one and leaves a tag that nobody else
     /// counts. An outcome that is older than the window is not counted, as if it had
     /// been and were gone.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call of it takes as long as what it does")]
     pub(super) fn add(
         &self,
         generation: u64,
@@ -128,7 +124,7 @@ impl<C: Cell64> Window<C> {
             let tallies = cells.map(|cell| Tally::from_bits(cell.load(Ordering::Relaxed)));
             tallies.map(|tally| tally.in_window(tag)).sum()
         };
-        (0..BUCKETS).map(calls_in).max().unwrap_or_default()
+        (0..PLACES).map(calls_in).max().unwrap_or_default()
     }
 
     /// Empties it before the next generation is announced. Only the end of a
@@ -162,11 +158,7 @@ impl<C: Cell64> Window<C> {
 
     #[inline]
     fn shard(&self) -> &Shard<C> {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
-        }
-        &self.shards[THREAD.with(|thread| *thread) & (self.shards.len() - 1)]
+        shard::mine(&self.shards)
     }
 }
 
@@ -229,8 +221,8 @@ fn rate(length: Duration) -> u64 {
 
 #[inline]
 fn index(bucket: u64) -> usize {
-    const COUNT: u64 = BUCKETS as u64;
-    usize::try_from(bucket % COUNT).expect("it is less than ten")
+    const COUNT: u64 = PLACES as u64;
+    usize::try_from(bucket % COUNT).expect("it is less than sixteen")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than a double holds")]
