@@ -119,10 +119,45 @@ fn a_sample_that_would_have_to_wait_is_dropped_and_counted() {
     let latency = Latency::default();
     record(&latency, 8, 100, at_millis(0));
     let held = latency.samples.lock().unwrap();
-    record(&latency, 8, 3, at_millis(0));
+    record(&latency, 8, BATCH as u64 + 3, at_millis(0));
     assert_eq!(latency.dropped(), 3);
     assert_eq!(p50(&latency, at_millis(0)), Some(8), "reading does not wait either");
     assert_eq!(held.both.len(), 100);
+    drop(held);
+    record(&latency, 8, 1, at_millis(100));
+    // The last one came when its batch was still full.
+    assert_eq!(latency.samples.lock().unwrap().both.len(), 100 + BATCH as u64);
+}
+
+#[test]
+fn what_other_threads_recorded_counts_too() {
+    let latency = Latency::default();
+    record(&latency, 8, 100, at_millis(0));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| record(&latency, 50, 70, at_millis(99)));
+        }
+    });
+    record(&latency, 8, 1, at_millis(100));
+    let held = latency.samples.lock().unwrap().both.len();
+    assert_eq!(held + latency.dropped(), 100 + 3 * 70 + 1);
+    assert_eq!(p50(&latency, at_millis(100)), Some(50));
+}
+
+#[test]
+fn what_is_gathered_late_counts_for_the_window_that_it_was_in() {
+    let latency = Latency::default();
+    record(&latency, 8, 100, at_millis(9_000));
+    // These wait for another thread, which sees the next window first.
+    let others = latency.samples.lock().unwrap();
+    record(&latency, 50, 10, at_millis(9_999));
+    drop(others);
+    latency.samples.lock().unwrap().turn(at_millis(10_000), latency.window);
+    record(&latency, 50, 1, at_millis(10_050));
+    latency.gather(at_millis(10_200));
+
+    let held = latency.samples.lock().unwrap();
+    assert_eq!((held.present.len(), held.both.len()), (1, 111));
 }
 
 #[test]
