@@ -88,9 +88,12 @@ impl AdaptiveThrottle {
     }
 
     fn probability_at(&self, place: Place) -> f64 {
-        let (all, recent) = self.window.counts(place);
-        let long = self.probability_by(all, STEPS);
-        if long > 0.0 { long.min(self.probability_by(recent, RECENT)) } else { 0.0 }
+        let long = self.probability_by(self.window.counts(place), STEPS);
+        if long > 0.0 {
+            long.min(self.probability_by(self.window.recent(place), RECENT))
+        } else {
+            0.0
+        }
     }
 
     /// From what was counted in so many steps.

@@ -1,7 +1,5 @@
 //! Counts over a window of time that moves in steps.
 
-use std::ops::Add;
-
 use crate::core::cell::Cell64;
 use crate::core::clock::Time;
 
@@ -19,8 +17,13 @@ pub(super) const RECENT: u32 = 3;
 pub(super) struct Window<C> {
     /// In nanoseconds.
     step: u64,
-    words: [C; LENGTH],
+    words: Words<C>,
 }
+
+/// All calls write there, so nothing that they only read is beside it.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Words<C>([C; LENGTH]);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -45,7 +48,10 @@ pub(super) struct Place {
 
 impl<C: Cell64> Window<C> {
     pub(super) fn new(nanos: u64) -> Self {
-        Self { step: (nanos / u64::from(STEPS)).max(1), words: std::array::from_fn(|_| C::new(0)) }
+        Self {
+            step: (nanos / u64::from(STEPS)).max(1),
+            words: Words(std::array::from_fn(|_| C::new(0))),
+        }
     }
 
     /// Where `now` is.
@@ -57,7 +63,7 @@ impl<C: Cell64> Window<C> {
 
     /// Adds to a step. A thread that is late by a whole window adds nothing.
     pub(super) fn count(&self, place: Place, requests: u32, accepts: u32) {
-        self.words[place.index].update(|word| {
+        self.words.0[place.index].update(|word| {
             let step = Step::unpack(word);
             if step.lap == Step::lap(place.lap + 1) {
                 return (word, ());
@@ -71,28 +77,45 @@ impl<C: Cell64> Window<C> {
         });
     }
 
-    /// All that was counted in the 15 steps up to this one, and of that what was counted
-    /// in the last [`RECENT`].
-    pub(super) fn counts(&self, place: Place) -> (Counts, Counts) {
-        let (mut all, mut recent) = (Counts::default(), Counts::default());
-        for (index, word) in self.words.iter().enumerate() {
-            // Behind the present step are those of the lap before.
-            let lap = place.lap.wrapping_sub(u64::from(place.index < index));
-            let counts = Step::unpack(word.load()).within(lap);
-            all = all + counts;
-            if (place.index + LENGTH - index) % LENGTH < RECENT as usize {
-                recent = recent + counts;
-            }
+    /// All that was counted in the 15 steps up to this one.
+    pub(super) fn counts(&self, place: Place) -> Counts {
+        // Behind the present step are those of the lap before.
+        let (present, before) = self.words.0.split_at(place.index + 1);
+        let mut total = Counts::default();
+        total.add(present, place.lap);
+        total.add(before, place.lap.wrapping_sub(1));
+        total
+    }
+
+    /// Of that, what was counted in the last [`RECENT`] steps.
+    pub(super) fn recent(&self, place: Place) -> Counts {
+        let mut total = Counts::default();
+        for back in 0..RECENT as usize {
+            let (index, lap) = match place.index.checked_sub(back) {
+                Some(index) => (index, place.lap),
+                None => (place.index + LENGTH - back, place.lap.wrapping_sub(1)),
+            };
+            total.add(&self.words.0[index..=index], lap);
         }
-        (all, recent)
+        total
     }
 }
 
-impl Add for Counts {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { requests: self.requests + other.requests, accepts: self.accepts + other.accepts }
+impl Counts {
+    /// What the words hold that are of that lap. Without a branch, which would be
+    /// guessed wrong, and with both counts added at once: every call does this.
+    #[expect(clippy::cast_possible_truncation, reason = "15 counts of 22 bits fit into 26")]
+    fn add<C: Cell64>(&mut self, words: &[C], lap: u64) {
+        let lap = Step::lap(lap) << (2 * Step::COUNT_BITS);
+        let (mut both, mut requests) = (0, 0);
+        for word in words {
+            let counts = word.load() ^ lap;
+            let counts = if counts >> (2 * Step::COUNT_BITS) == 0 { counts } else { 0 };
+            both += counts;
+            requests += counts >> Step::COUNT_BITS;
+        }
+        self.requests += requests as u32;
+        self.accepts += (both - (requests << Step::COUNT_BITS)) as u32;
     }
 }
 
