@@ -13,7 +13,9 @@ pub struct Bulkhead(Arc<Places>);
 #[derive(Debug)]
 pub struct Place(Arc<Places>);
 
+/// A line of its own, apart from the count of references before it.
 #[derive(Debug)]
+#[repr(align(128))]
 struct Places {
     limit: AtomicUsize,
     taken: AtomicUsize,
@@ -28,7 +30,7 @@ impl Bulkhead {
 
     /// `None` if all places are taken.
     pub fn try_acquire(&self) -> Option<Place> {
-        self.admit().then(|| Place(Arc::clone(&self.0)))
+        self.enter().then(|| Place(Arc::clone(&self.0)))
     }
 
     /// How many calls may be in flight.
@@ -46,17 +48,29 @@ impl Bulkhead {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    fn admit(&self) -> bool {
+    /// As [`try_acquire`](Self::try_acquire), for callers that keep this and see to it
+    /// themselves that they [`leave`](Self::leave).
+    pub(crate) fn enter(&self) -> bool {
         let limit = self.limit();
         // The count guards no memory, so it needs no order.
         let step = |taken| (taken < limit).then_some(taken + 1);
         self.0.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).is_ok()
     }
+
+    pub(crate) fn leave(&self) {
+        self.0.leave();
+    }
+}
+
+impl Places {
+    fn leave(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.leave();
     }
 }
 

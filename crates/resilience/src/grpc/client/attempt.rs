@@ -1,7 +1,6 @@
 //! One attempt, from the breaker to the head of its response.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::future::BoxFuture;
@@ -35,10 +34,12 @@ pin_project! {
 
 /// A request that cannot be sent yet.
 pub(super) struct Waiting {
-    /// `None` once it could be sent.
-    request: Option<Request>,
+    request: Unsent,
     until: Until,
 }
+
+/// A request, until somebody takes it.
+pub(super) struct Unsent(Option<Request>);
 
 enum Until {
     Later(Pin<Box<Sleep>>),
@@ -69,11 +70,13 @@ pub(super) struct Start {
 const FEIGNED: &str = "a fault on purpose";
 
 /// Begins an attempt: everything but waiting is done at once.
+///
+/// The request is large, so it is not moved before somebody takes it.
 pub(super) fn start<P: Peer>(
     call: &mut Call<P>,
     tried: &mut Tried,
     start: &Start,
-    mut request: Request,
+    request: &mut Unsent,
 ) -> Slot<P> {
     let Start { arm, why, now } = *start;
     let admission = match call.shared.breaker.admit(now) {
@@ -91,11 +94,11 @@ pub(super) fn start<P: Peer>(
     let span = call.span(why);
     let held = Held { admission, lease: None, began: now, limit, why, is_dropped: false, span };
     let number = call.hold(arm, held);
-    headers::write(call, &mut request.head.headers, number, limit, now);
-    match strike(call, arm, &request) {
+    headers::write(call, &mut request.get().head.headers, number, limit, now);
+    match strike(call, arm, request.get()) {
         None => direct(call, tried, arm, request, now),
         Some(Struck::Ended(outcome)) => Slot::done(outcome),
-        Some(Struck::Waits(until)) => Slot::waiting(request, until),
+        Some(Struck::Waits(until)) => Slot::waiting(request.take(), until),
     }
 }
 
@@ -131,24 +134,24 @@ fn direct<P: Peer>(
     call: &mut Call<P>,
     tried: &mut Tried,
     arm: Arm,
-    request: Request,
+    request: &mut Unsent,
     now: Time,
 ) -> Slot<P> {
-    let shared = Arc::clone(&call.shared);
-    let lease = shared.peer.choose(tried, now);
+    let peer = &call.shared.peer;
+    let lease = peer.choose(tried, now);
     let standing = match &lease {
-        Some(lease) => shared.peer.standing(lease),
+        Some(lease) => peer.standing(lease),
         None => Standing::Unreachable,
     };
     // Who there is has not been found out yet, which is nobody's failure.
-    let waits = call.method().policy.wait_for_ready || !shared.peer.is_resolved();
+    let waits = call.method().policy.wait_for_ready || !peer.is_resolved();
     match (lease, standing) {
         (Some(lease), Standing::Ready) => send(call, tried, arm, lease, request),
         (Some(lease), Standing::Hopeful) if !waits => send(call, tried, arm, lease, request),
         (lease, _) if waits => {
-            let changed = shared.peer.changed(lease.as_ref());
+            let changed = peer.changed(lease.as_ref());
             call.lease(arm, lease);
-            Slot::waiting(request, Until::Changed(changed))
+            Slot::waiting(request.take(), Until::Changed(changed))
         }
         _ => Slot::done(Outcome::Refused(Stage::Endpoints, status::no_endpoints())),
     }
@@ -159,11 +162,11 @@ fn send<P: Peer>(
     tried: &mut Tried,
     arm: Arm,
     lease: P::Lease,
-    request: Request,
+    request: &mut Unsent,
 ) -> Slot<P> {
     let peer = &call.shared.peer;
     peer.note(&lease, tried);
-    let sending = peer.send(&lease, request);
+    let sending = peer.send(&lease, request.take());
     call.lease(arm, Some(lease));
     Slot::Sending { sending }
 }
@@ -174,11 +177,11 @@ fn resume<P: Peer>(
     call: &mut Call<P>,
     tried: &mut Tried,
     arm: Arm,
-    mut request: Request,
+    request: &mut Unsent,
 ) -> Slot<P> {
     let now = call.shared.now();
     if let Some(limit) = call.held(arm).and_then(|held| held.limit) {
-        call.method().write_timeout(&mut request.head.headers, limit.since(now));
+        call.method().write_timeout(&mut request.get().head.headers, limit.since(now));
     }
     let Some(lease) = call.held(arm).and_then(|held| held.lease.take()) else {
         return direct(call, tried, arm, request, now);
@@ -204,7 +207,7 @@ impl<P: Peer> Slot<P> {
     }
 
     fn waiting(request: Request, until: Until) -> Self {
-        Self::Waiting { waiting: Box::new(Waiting { request: Some(request), until }) }
+        Self::Waiting { waiting: Box::new(Waiting { request: Unsent::new(request), until }) }
     }
 
     /// Whether the request is certainly not on its way yet.
@@ -241,8 +244,7 @@ impl<P: Peer> Slot<P> {
                 }
                 Projected::Waiting { waiting } => {
                     ready!(waiting.until.poll(cx));
-                    let request = waiting.request.take().expect("it is sent once");
-                    resume(call, tried, arm, request)
+                    resume(call, tried, arm, &mut waiting.request)
                 }
             };
             self.set(next);
@@ -263,6 +265,20 @@ fn poll_sending<P: Peer>(
         Ok(response) => Outcome::Head(response),
         Err(error) => Outcome::Lost(error),
     })
+}
+
+impl Unsent {
+    pub(super) fn new(request: Request) -> Self {
+        Self(Some(request))
+    }
+
+    fn get(&mut self) -> &mut Request {
+        self.0.as_mut().expect("nobody has taken it")
+    }
+
+    fn take(&mut self) -> Request {
+        self.0.take().expect("it is taken once")
+    }
 }
 
 impl Until {

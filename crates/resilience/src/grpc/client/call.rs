@@ -20,12 +20,12 @@ use crate::context::{self, Inbound};
 use crate::core::breaker::Admission;
 use crate::core::clock::Time;
 use crate::core::latency::Quantile;
-use crate::core::limit::Place;
 use crate::core::outcome::{FailureKind, Health, Verdict};
 use crate::grpc::{classify, status};
 
 /// From the admission of a call to the end of its response. However it ends, and also
-/// if it is dropped in the middle, everything is given back and counted once.
+/// if it is dropped in the middle, everything is given back and counted once, its place
+/// in the bulkhead included.
 #[derive(Debug)]
 pub(super) struct Call<P: Peer> {
     pub(super) shared: Arc<Shared<P>>,
@@ -46,7 +46,6 @@ pub(super) struct Call<P: Peer> {
     /// Whether a message of a streamed response has come.
     pub(super) heard: bool,
     ended: bool,
-    _place: Place,
 }
 
 /// What an attempt holds.
@@ -83,7 +82,7 @@ impl<P: Peer> Call<P> {
             let meter = &shared.methods.get(method).meter;
             meter.called(status.code(), Origin::Local);
         }
-        let (time, inbound, place) = admitted.map_err(|(_, status)| status)?;
+        let (time, inbound) = admitted.map_err(|(_, status)| status)?;
         Ok(Self {
             shared,
             method,
@@ -97,7 +96,6 @@ impl<P: Peer> Call<P> {
             launched: 0,
             heard: false,
             ended: false,
-            _place: place,
         })
     }
 
@@ -287,6 +285,7 @@ impl Arm {
 impl<P: Peer> Drop for Call<P> {
     /// The caller gave up, if the call has not ended.
     fn drop(&mut self) {
+        self.shared.bulkhead.leave();
         if self.ended {
             return;
         }
@@ -304,8 +303,9 @@ impl<P: Peer> Drop for Call<P> {
     }
 }
 
-type Admitted = (Option<Duration>, Inbound, Place);
+type Admitted = (Option<Duration>, Inbound);
 
+/// Takes a place in the bulkhead, if all agree.
 fn admit<P: Peer>(
     shared: &Shared<P>,
     method: &Method,
@@ -319,14 +319,14 @@ fn admit<P: Peer>(
         shared.meter.throttle.set(shared.throttle.probability(now));
         return Err((Stage::Throttle, status::throttled()));
     }
-    let Some(place) = shared.bulkhead.try_acquire() else {
+    if !shared.bulkhead.enter() {
         // The peer had no say in it.
         shared.throttle.accepted(now);
         return Err((Stage::Bulkhead, status::bulkhead_full()));
-    };
+    }
     shared.budget.deposit(now);
     if method.is_hedged() {
         shared.hedges.deposit(now);
     }
-    Ok((time, inbound, place))
+    Ok((time, inbound))
 }

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::attempt::{self, Outcome, Slot, Start};
+use super::attempt::{self, Outcome, Slot, Start, Unsent};
 use super::call::{Arm, Call};
 use super::ending::{Ending, Failure};
 use super::meter::{Origin, Why};
@@ -95,8 +95,8 @@ impl<P: Peer> ResponseFuture<P> {
         let (body, pulse) = prepare::felt(call, body);
         future.pulse = pulse;
         let start = Start { arm: Arm::First, why: Why::First, now: call.began() };
-        let request = peer::Request { head, body };
-        future.first = attempt::start(call, &mut future.tried, &start, request);
+        let mut request = Unsent::new(peer::Request { head, body });
+        future.first = attempt::start(call, &mut future.tried, &start, &mut request);
         future
     }
 
@@ -212,7 +212,8 @@ impl<P: Peer> Running<'_, P> {
         let arm = if call.is_out(Arm::First) { Arm::Second } else { Arm::First };
         self.progress.attempts += 1;
         let start = Start { arm, why, now };
-        let slot = attempt::start(call, self.tried, &start, template.request());
+        let mut request = Unsent::new(template.request());
+        let slot = attempt::start(call, self.tried, &start, &mut request);
         if slot.is_refused() {
             call.refund();
         } else {

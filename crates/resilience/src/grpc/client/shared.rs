@@ -23,6 +23,8 @@ use crate::observe::Event;
 /// Puts something into the headers of every attempt.
 pub(super) type Inject = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
 
+/// Apart from the count of references before it, which every call writes.
+#[repr(align(128))]
 pub(super) struct Shared<P> {
     pub(super) target: Arc<str>,
     pub(super) peer: P,
