@@ -6,6 +6,7 @@ pub mod classify;
 pub mod client;
 pub(crate) mod code;
 pub mod headers;
+mod lookup;
 pub mod replay;
 pub mod server;
 pub mod status;

@@ -96,7 +96,8 @@ impl Answer {
 }
 
 fn answer(headers: &HeaderMap) -> Option<Answer> {
-    Some(said(Code::from_bytes(headers.get(CODE)?.as_bytes()), headers))
+    let code = super::lookup::get(headers, &CODE)?;
+    Some(said(Code::from_bytes(code.as_bytes()), headers))
 }
 
 fn said(code: Code, headers: &HeaderMap) -> Answer {

@@ -28,7 +28,7 @@ const MEANING: &str = "must be one to eight digits and one of H, M, S, m, u, n";
 /// How long the caller waits from now on, at most [`LONGEST`]; `None` if it does not
 /// say. Zero means that it waits no more.
 pub fn read(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
-    match headers.get(HEADER) {
+    match super::lookup::get(headers, &HEADER) {
         Some(value) => parse(value.as_bytes()).map(Some).ok_or(Malformed),
         None => Ok(None),
     }
