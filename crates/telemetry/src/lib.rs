@@ -1,0 +1,46 @@
+//! Telemetry: traces and logs of a process, set up in one call, and the trace
+//! context that follows a request through calls and events.
+//!
+//! [`start`] installs the process's `tracing` subscriber. Logs go to standard
+//! error; spans of Trellis's own crates go to an OpenTelemetry collector, if
+//! [`Settings`] name one. Where none is named, traces still have ids, so that
+//! logs, answers and peers can speak of them.
+//!
+//! # What becomes an OpenTelemetry span
+//!
+//! A `tracing` span whose target is a crate of Trellis (`trellis_…`) and whose
+//! level [`Settings::spans`] let through. Under a parent that is not sampled,
+//! only spans with the field `otel.kind` are still made, because they may take
+//! a parent from elsewhere ([`propagation::set_parent`]); all others cost next
+//! to nothing: they are not made at all. So a span that leaves the process, enters
+//! it, is taken to another task, or begins a trace of its own says its kind:
+//! `server`, `client`, `producer`, `consumer`, `internal`.
+//!
+//! Fields become attributes if [`attributes::ALLOWED`] names them. The fields
+//! `otel.name`, `otel.kind` and `otel.status_code` are the span's name, kind and
+//! status. Warnings and errors that are logged in a sampled span are events of
+//! it, an error also its status; what else shall be an event says [`event`].
+//!
+//! # What it may cost
+//!
+//! A finished span is put into a queue with a bound, and dropped and counted if
+//! that is full: a collector that is slow, silent or away slows no request. What
+//! goes wrong on the way is logged once a minute at most.
+
+pub mod attributes;
+pub mod propagation;
+
+mod context;
+mod gate;
+mod logs;
+mod settings;
+mod telemetry;
+mod traces;
+
+#[cfg(feature = "receiver")]
+pub mod receiver;
+
+pub use logs::{Format, LogLevels};
+pub use settings::{Export, Settings};
+pub use telemetry::{Telemetry, build, start};
+pub use traces::event;

@@ -1,0 +1,185 @@
+//! A collector for tests: it takes what a process exports over OTLP, and can be as
+//! bad as a real one.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1 as proto;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+
+/// What the collector does with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Keeps it.
+    Keep,
+    /// Says that it is not available.
+    Refuse,
+    /// Takes it and never answers.
+    Silent,
+}
+
+/// A collector on a free port of this machine; ends when it is dropped.
+#[derive(Debug)]
+pub struct Receiver {
+    address: SocketAddr,
+    spans: watch::Receiver<Vec<Received>>,
+    _server: JoinSet<()>,
+}
+
+/// A span as it arrived. Ids are hex, and empty where there is none; attribute
+/// values are written as text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Received {
+    /// The attribute `service.name` of the process.
+    pub service: String,
+    /// All attributes of the process.
+    pub resource: BTreeMap<String, String>,
+    /// The span's name.
+    pub name: String,
+    /// Which side of a call it is.
+    pub kind: SpanKind,
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// 16 hex digits.
+    pub span_id: String,
+    /// The id of the span that it is a part of.
+    pub parent: String,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// What happened in it: names with attributes.
+    pub events: Vec<(String, BTreeMap<String, String>)>,
+    /// Other spans, as trace id and span id.
+    pub links: Vec<(String, String)>,
+    /// Whether its status is an error, and with what text.
+    pub error: Option<String>,
+}
+
+impl Receiver {
+    /// One that keeps all it gets.
+    pub async fn start() -> std::io::Result<Self> {
+        Self::start_as(Behaviour::Keep).await
+    }
+
+    /// One that does as `behaviour` says.
+    pub async fn start_as(behaviour: Behaviour) -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (sender, spans) = watch::channel(Vec::new());
+        let service = TraceServiceServer::new(Collector { behaviour, spans: sender });
+        let server = tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async {
+            // Who waits for spans learns of the end by their absence.
+            let _ = server.await;
+        });
+        Ok(Self { address, spans, _server: tasks })
+    }
+
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What has arrived so far, in the order of arrival.
+    pub fn spans(&self) -> Vec<Received> {
+        self.spans.borrow().clone()
+    }
+
+    /// Waits until `enough` is content with what has arrived. Give it a time limit:
+    /// it waits for ever for what does not come.
+    pub async fn wait_for(&self, enough: impl Fn(&[Received]) -> bool) -> Vec<Received> {
+        let mut spans = self.spans.clone();
+        match spans.wait_for(|spans| enough(spans)).await {
+            Ok(spans) => spans.clone(),
+            // The server has ended.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+struct Collector {
+    behaviour: Behaviour,
+    spans: watch::Sender<Vec<Received>>,
+}
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        match self.behaviour {
+            Behaviour::Keep => {}
+            Behaviour::Refuse => return Err(Status::unavailable("the collector refuses")),
+            Behaviour::Silent => std::future::pending().await,
+        }
+        let arrived = request.into_inner().resource_spans.into_iter().flat_map(received);
+        let arrived: Vec<_> = arrived.collect();
+        self.spans.send_modify(|spans| spans.extend(arrived));
+        Ok(Response::new(ExportTraceServiceResponse { partial_success: None }))
+    }
+}
+
+fn received(batch: proto::ResourceSpans) -> impl Iterator<Item = Received> {
+    let resource = batch.resource.map(|resource| texts(resource.attributes)).unwrap_or_default();
+    let spans = batch.scope_spans.into_iter().flat_map(|scope| scope.spans);
+    spans.map(move |span| Received {
+        service: resource.get("service.name").cloned().unwrap_or_default(),
+        resource: resource.clone(),
+        kind: span.kind(),
+        trace_id: hex(&span.trace_id),
+        span_id: hex(&span.span_id),
+        parent: hex(&span.parent_span_id),
+        events: span
+            .events
+            .into_iter()
+            .map(|event| (event.name, texts(event.attributes)))
+            .collect(),
+        links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
+        error: span
+            .status
+            .filter(|status| status.code() == proto::status::StatusCode::Error)
+            .map(|status| status.message),
+        attributes: texts(span.attributes),
+        name: span.name,
+    })
+}
+
+fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+    attributes.into_iter().map(|pair| (pair.key, text(pair.value))).collect()
+}
+
+fn text(value: Option<AnyValue>) -> String {
+    match value.and_then(|value| value.value) {
+        None => String::new(),
+        Some(Value::StringValue(text)) => text,
+        Some(Value::BoolValue(value)) => value.to_string(),
+        Some(Value::IntValue(value)) => value.to_string(),
+        Some(Value::DoubleValue(value)) => value.to_string(),
+        Some(other) => format!("{other:?}"),
+    }
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,78 @@
+//! What can be set from outside: OpenTelemetry's own variables and two of Trellis.
+
+mod variables;
+
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::Sampler;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+/// What [`start`](crate::start) sets up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is logged; `TRELLIS_LOG`, such as `trellis_order=trace,info`. By default
+    /// `info`. Changeable at run time: [`LogLevels`](crate::LogLevels).
+    pub log: Targets,
+    /// Which spans of Trellis's crates belong to traces; `TRELLIS_TRACE`, written
+    /// alike. By default `debug`.
+    pub spans: Targets,
+    /// `OTEL_SERVICE_NAME`. Without it, the name that the program gives itself.
+    pub service_name: Option<String>,
+    /// `OTEL_RESOURCE_ATTRIBUTES`: what every span of this process carries.
+    pub resource: Vec<(String, String)>,
+    /// Where spans go; `None`: nowhere.
+    pub export: Option<Export>,
+}
+
+/// How spans reach a collector.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT`:
+    /// gRPC without TLS, such as `http://127.0.0.1:4317`.
+    pub endpoint: String,
+    /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`, else `OTEL_EXPORTER_OTLP_TIMEOUT`: how
+    /// long the collector may take over a batch. By default 10 s.
+    pub timeout: Duration,
+    /// `OTEL_BSP_EXPORT_TIMEOUT`: how long a batch may take with all its
+    /// repetitions. By default 30 s.
+    pub give_up: Duration,
+    /// `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`. By default what the
+    /// caller sampled, and all that has no caller.
+    pub sampler: Sampler,
+    /// `OTEL_BSP_MAX_QUEUE_SIZE`: how many finished spans may wait; more are
+    /// dropped. By default 2048, at most 65536.
+    pub queue: usize,
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`: how many spans are sent at once. By
+    /// default 512, and no more than may wait.
+    pub batch: usize,
+    /// `OTEL_BSP_SCHEDULE_DELAY`: how long a span waits at most for others. By
+    /// default 5 s.
+    pub delay: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            log: Targets::new().with_default(LevelFilter::INFO),
+            spans: Targets::new().with_default(LevelFilter::DEBUG),
+            service_name: None,
+            resource: Vec::new(),
+            export: None,
+        }
+    }
+}
+
+impl Export {
+    /// To `endpoint`, with the defaults for the rest.
+    pub fn to(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            timeout: Duration::from_secs(10),
+            give_up: Duration::from_secs(30),
+            sampler: Sampler::ParentBased(Box::new(Sampler::AlwaysOn)),
+            queue: 2048,
+            batch: 512,
+            delay: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Reading the settings from variables. A value that makes no sense is an error
+//! that names the variable, where OpenTelemetry's own reader would go on with a
+//! default.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use opentelemetry_sdk::trace::Sampler;
+use percent_encoding::percent_decode_str;
+use tracing_subscriber::filter::Targets;
+
+use super::{Export, Settings};
+
+impl Settings {
+    /// From the environment of this process.
+    ///
+    /// `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_EXPORTER_OTLP_COMPRESSION`, and those
+    /// of traces, are read by the exporter itself.
+    #[expect(clippy::disallowed_methods, reason = "these are settings")]
+    pub fn from_environment() -> anyhow::Result<Self> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// From the variables that `get` finds by name. An empty one counts as absent.
+    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let variables =
+            Variables { get: &|name| get(name).filter(|value| !value.trim().is_empty()) };
+        let default = Self::default();
+        Ok(Self {
+            log: variables.parse::<Targets>("TRELLIS_LOG")?.unwrap_or(default.log),
+            spans: variables.parse::<Targets>("TRELLIS_TRACE")?.unwrap_or(default.spans),
+            service_name: (variables.get)("OTEL_SERVICE_NAME"),
+            resource: variables.pairs("OTEL_RESOURCE_ATTRIBUTES")?,
+            export: variables.export()?,
+        })
+    }
+}
+
+struct Variables<'a> {
+    get: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Variables<'_> {
+    fn export(&self) -> anyhow::Result<Option<Export>> {
+        // Read in full before it is looked whether they are of use: a mistake shall
+        // not wait for the day when somebody adds the collector.
+        let sampler = self.sampler()?;
+        let disabled = self.parse::<bool>("OTEL_SDK_DISABLED")?.unwrap_or(false);
+        let exporter = self.one_of("OTEL_TRACES_EXPORTER", &["otlp", "none"])?;
+        for name in ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"] {
+            self.one_of(name, &["grpc"])?;
+        }
+        let default = Export::to("");
+        let queue = self.number("OTEL_BSP_MAX_QUEUE_SIZE", 1..=65_536)?.unwrap_or(default.queue);
+        let batch = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1..=queue)?;
+        let settings = Export {
+            timeout: self
+                .millis(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"])?
+                .unwrap_or(default.timeout),
+            give_up: self.millis(&["OTEL_BSP_EXPORT_TIMEOUT"])?.unwrap_or(default.give_up),
+            delay: self.millis(&["OTEL_BSP_SCHEDULE_DELAY"])?.unwrap_or(default.delay),
+            batch: batch.unwrap_or(default.batch.min(queue)),
+            endpoint: String::new(),
+            sampler,
+            queue,
+        };
+        let endpoint = self.endpoint()?;
+        if disabled || exporter.as_deref() == Some("none") {
+            return Ok(None);
+        }
+        Ok(endpoint.map(|endpoint| Export { endpoint, ..settings }))
+    }
+
+    fn endpoint(&self) -> anyhow::Result<Option<String>> {
+        for name in ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+            let Some(endpoint) = (self.get)(name) else { continue };
+            let uri: http::Uri =
+                endpoint.parse().with_context(|| format!("{name} `{endpoint}` is no URL"))?;
+            ensure!(
+                uri.scheme_str() == Some("http") && uri.authority().is_some(),
+                "{name} `{endpoint}` does not look like `http://host:4317`; \
+                 TLS is left to a collector nearby"
+            );
+            return Ok(Some(endpoint));
+        }
+        Ok(None)
+    }
+
+    fn sampler(&self) -> anyhow::Result<Sampler> {
+        const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+        let ratio = self.parse::<f64>(ARGUMENT)?;
+        if let Some(ratio) = ratio {
+            ensure!((0.0..=1.0).contains(&ratio), "{ARGUMENT} `{ratio}` is not between 0 and 1");
+        }
+        let ratio = Sampler::TraceIdRatioBased(ratio.unwrap_or(1.0));
+        let parent_based = |root| Sampler::ParentBased(Box::new(root));
+        let name = (self.get)("OTEL_TRACES_SAMPLER");
+        Ok(match name.as_deref() {
+            None | Some("parentbased_always_on") => parent_based(Sampler::AlwaysOn),
+            Some("parentbased_always_off") => parent_based(Sampler::AlwaysOff),
+            Some("parentbased_traceidratio") => parent_based(ratio),
+            Some("always_on") => Sampler::AlwaysOn,
+            Some("always_off") => Sampler::AlwaysOff,
+            Some("traceidratio") => ratio,
+            Some(other) => bail!(
+                "OTEL_TRACES_SAMPLER `{other}` is none of parentbased_always_on, \
+                 parentbased_always_off, parentbased_traceidratio, always_on, always_off, \
+                 traceidratio"
+            ),
+        })
+    }
+
+    /// `name=value,name=value`, with the values percent-encoded.
+    fn pairs(&self, name: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let Some(text) = (self.get)(name) else { return Ok(Vec::new()) };
+        let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
+        members
+            .map(|member| {
+                let (key, value) = member.split_once('=').filter(|(key, _)| !key.is_empty())?;
+                let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+                Some((key.trim().to_owned(), value.into_owned()))
+            })
+            .collect::<Option<_>>()
+            .with_context(|| format!("{name} `{text}` is not like `name=value,name=value`"))
+    }
+
+    fn one_of(&self, name: &str, known: &[&str]) -> anyhow::Result<Option<String>> {
+        let value = (self.get)(name);
+        if let Some(value) = &value {
+            let known_as = known.join(", ");
+            ensure!(known.contains(&value.as_str()), "{name} `{value}` is not one of: {known_as}");
+        }
+        Ok(value)
+    }
+
+    /// The first of `names` that is set, in whole milliseconds of at least one.
+    fn millis(&self, names: &[&str]) -> anyhow::Result<Option<Duration>> {
+        for name in names {
+            if let Some(millis) = self.number(name, 1..=3_600_000)? {
+                return Ok(Some(Duration::from_millis(millis)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn number<T>(&self, name: &str, range: RangeInclusive<T>) -> anyhow::Result<Option<T>>
+    where
+        T: FromStr<Err: Display> + PartialOrd + Display,
+    {
+        let number = self.parse::<T>(name)?;
+        if let Some(number) = &number {
+            let (least, most) = (range.start(), range.end());
+            ensure!(range.contains(number), "{name} `{number}` is not between {least} and {most}");
+        }
+        Ok(number)
+    }
+
+    fn parse<T: FromStr<Err: Display>>(&self, name: &str) -> anyhow::Result<Option<T>> {
+        let Some(text) = (self.get)(name) else { return Ok(None) };
+        let value = text.trim().parse();
+        value.map(Some).map_err(|error| anyhow::anyhow!("{name} `{text}`: {error}"))
+    }
+}

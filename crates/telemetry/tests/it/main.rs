@@ -1,0 +1,10 @@
+//! Telemetry as a process uses it, with a real collector at the other end.
+
+mod bad_collector;
+mod kit;
+mod logs;
+mod privacy;
+mod propagation;
+mod sampling;
+mod settings;
+mod tree;

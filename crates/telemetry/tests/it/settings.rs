@@ -1,0 +1,116 @@
+//! Settings from variables.
+
+use std::time::Duration;
+
+use trellis_telemetry::Settings;
+
+pub(crate) fn of<const N: usize>(
+    variables: &[(&'static str, String); N],
+) -> anyhow::Result<Settings> {
+    Settings::from_variables(|name| {
+        variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())
+    })
+}
+
+fn with<const N: usize>(variables: [(&'static str, &str); N]) -> anyhow::Result<Settings> {
+    of(&variables.map(|(name, value)| (name, value.to_owned())))
+}
+
+const COLLECTOR: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
+
+#[test]
+fn without_a_collector_nothing_is_exported() {
+    let settings = with([("OTEL_TRACES_SAMPLER", "always_on")]).unwrap();
+
+    assert!(settings.export.is_none());
+    assert_eq!(settings.log.to_string(), "info");
+    assert_eq!(settings.spans.to_string(), "debug");
+}
+
+#[test]
+fn a_collector_is_enough() {
+    let export = with([COLLECTOR]).unwrap().export.unwrap();
+
+    assert_eq!(export.endpoint, "http://collector:4317");
+    assert_eq!(format!("{:?}", export.sampler), "ParentBased(AlwaysOn)");
+    assert_eq!((export.queue, export.batch), (2048, 512));
+    assert_eq!(export.delay, Duration::from_secs(5));
+}
+
+#[test]
+fn the_collector_of_traces_comes_first() {
+    let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4317");
+
+    let settings = with([COLLECTOR, traces]).unwrap();
+
+    assert_eq!(settings.export.unwrap().endpoint, "http://traces:4317");
+}
+
+#[test]
+fn export_can_be_switched_off() {
+    for (name, value) in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")] {
+        assert!(with([COLLECTOR, (name, value)]).unwrap().export.is_none(), "{name}");
+    }
+    assert!(with([COLLECTOR, ("OTEL_SDK_DISABLED", "false")]).unwrap().export.is_some());
+}
+
+#[test]
+fn each_sampler_is_known_by_its_name() {
+    let samplers = [
+        ("always_on", "AlwaysOn"),
+        ("always_off", "AlwaysOff"),
+        ("traceidratio", "TraceIdRatioBased(0.25)"),
+        ("parentbased_always_on", "ParentBased(AlwaysOn)"),
+        ("parentbased_always_off", "ParentBased(AlwaysOff)"),
+        ("parentbased_traceidratio", "ParentBased(TraceIdRatioBased(0.25))"),
+    ];
+    for (name, expected) in samplers {
+        let ratio = ("OTEL_TRACES_SAMPLER_ARG", "0.25");
+        let settings = with([COLLECTOR, ("OTEL_TRACES_SAMPLER", name), ratio]).unwrap();
+        assert_eq!(format!("{:?}", settings.export.unwrap().sampler), expected);
+    }
+}
+
+#[test]
+fn a_small_queue_makes_small_batches() {
+    let export = with([COLLECTOR, ("OTEL_BSP_MAX_QUEUE_SIZE", "7")]).unwrap().export.unwrap();
+
+    assert_eq!((export.queue, export.batch), (7, 7));
+}
+
+#[test]
+fn an_empty_variable_is_an_absent_one() {
+    let settings = with([COLLECTOR, ("OTEL_TRACES_SAMPLER", ""), ("TRELLIS_LOG", " ")]).unwrap();
+
+    assert_eq!(settings.log.to_string(), "info");
+}
+
+#[test]
+fn a_value_that_makes_no_sense_is_refused_by_name_even_without_a_collector() {
+    let bad = [
+        ("TRELLIS_LOG", "trellis_order=loud"),
+        ("TRELLIS_TRACE", "trellis_order=loud"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "not a url"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_SDK_DISABLED", "perhaps"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "ten percent"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+        ("OTEL_TRACES_SAMPLER_ARG", "NaN"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "zone"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "zone=%ff"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "soon"),
+    ];
+    for (name, value) in bad {
+        let refusal = format!("{:#}", with([(name, value)]).expect_err(name));
+        assert!(refusal.starts_with(name) && refusal.contains(value), "{refusal}");
+    }
+}
