@@ -21,7 +21,7 @@ use trellis_resilience::grpc::server::{self, ServerLayer};
 use trellis_resilience::policy::PolicyTable;
 use trellis_resilience::registry::Registry;
 
-use crate::trace::{self, Trace};
+use crate::trace::{Served, Traced};
 
 /// What chaos calls the handlers of a process, whatever they are.
 const SERVER: &str = "server";
@@ -38,12 +38,15 @@ const MIN_LIMIT: usize = 128;
 pub struct Front {
     layer: ServerLayer,
     chaos: ChaosLayer,
+    /// Whether each call is a line of the log: those that come from outside are.
+    is_logged: bool,
 }
 
 /// A router with all that surrounds its handlers. Always ready, never serial.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     inner: server::Server<Chaotic<Router>>,
+    is_logged: bool,
 }
 
 impl Front {
@@ -56,7 +59,7 @@ impl Front {
             ..limit::Settings::default()
         };
         let builder = ServerLayer::builder(name).limiter(limits).policies(policies);
-        Self::new(builder.registry(registry), registry)
+        Self { is_logged: true, ..Self::new(builder.registry(registry), registry) }
     }
 
     /// A door inside of this process, behind one that is limited. It lets everyone in
@@ -72,7 +75,8 @@ impl Front {
         // Nothing around this server answers a late call in other words.
         let builder = builder.environment(environment).broken(broken).head_start(Duration::ZERO);
         let layer = builder.build();
-        Self { layer: layer.expect("1 <= 128 <= 256 <= 1000"), chaos }
+        let layer = layer.expect("1 <= 128 <= 256 <= 1000");
+        Self { layer, chaos, is_logged: false }
     }
 }
 
@@ -80,7 +84,7 @@ impl Server {
     pub(crate) fn new(router: Router, front: &Front) -> Self {
         // With its state given, the router does not rebuild itself for each call.
         let handlers = front.chaos.layer(router.with_state(()));
-        Self { inner: front.layer.layer(handlers) }
+        Self { inner: front.layer.layer(handlers), is_logged: front.is_logged }
     }
 }
 
@@ -94,14 +98,13 @@ impl tower::Service<Request<Body>> for Server {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let trace = Trace::of(request.headers());
-        let span = tracing::info_span!("call", method = request.uri().path(), trace_id = %trace);
-        let call = self.inner.call(request);
+        let mut served = Served::begin(&request, self.is_logged);
+        let span = served.span().clone();
+        let call = span.in_scope(|| self.inner.call(request)).instrument(span);
         Box::pin(async move {
-            let response = trace::scope(trace, call.instrument(span)).await;
-            let mut response = response.unwrap_or_else(|never| match never {});
-            trace.answer(response.headers_mut());
-            Ok(response.map(Body::new))
+            let mut response = call.await.unwrap_or_else(|never| match never {});
+            served.answer(&mut response);
+            Ok(response.map(|body| Body::new(Traced::new(body, served))))
         })
     }
 }
@@ -145,6 +148,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_answers_those_who_speak_json_in_json() {
+        let settings = trellis_telemetry::Settings::default();
+        let json = trellis_telemetry::Format::Json;
+        let (dispatch, _telemetry) =
+            trellis_telemetry::build("test", &settings, json, std::io::sink).unwrap();
+        let _traced = tracing::dispatcher::set_default(&dispatch);
         let router = Router::new().route("/", post(async || -> () { panic!("on purpose") }));
         let request = Request::post("/").body(Body::empty()).unwrap();
 

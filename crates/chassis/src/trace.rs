@@ -1,129 +1,147 @@
-//! The id that follows a request through every service, in W3C's `traceparent`.
+//! The span of a call that is served: a part of its caller's trace, or the first of a
+//! new one, whose id the caller is told as `trace-id`.
 //!
-//! It is taken from the caller or made here, written into the logs, handed on to
-//! peers, and given back to the caller as `trace-id`. Spans that are exported, and
-//! traces through events, are not here.
+//! It lasts until the answer is out or its caller has gone, and says how the call
+//! ended, by the names of OpenTelemetry's semantic conventions.
 
-use std::fmt;
+mod body;
+mod outcome;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tokio::time::Instant;
+use tonic::Code;
+use tracing::field::Empty;
+use tracing::{Span, debug_span};
+use trellis_telemetry::propagation;
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) use body::Traced;
+
+use outcome::Outcome;
+
 const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
-tokio::task_local! {
-    static CURRENT: Trace;
+/// A call that is being served. It ends once: by an [`Outcome`], or when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Served {
+    span: Span,
+    /// The RPC, or the method of HTTP.
+    method: String,
+    began: Instant,
+    /// Whether its end is a line of the log.
+    is_logged: bool,
+    protocol: Protocol,
+    /// `None` once it has ended.
+    outcome: Option<Outcome>,
 }
 
-/// A trace, as far as one process has to know it. Displays as 32 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trace {
-    id: u128,
-    flags: u8,
+enum Protocol {
+    Grpc,
+    Http,
 }
 
-/// The trace of the call that is being served; `None` outside of a call and in
-/// spawned tasks.
-pub fn current() -> Option<Trace> {
-    CURRENT.try_with(|trace| *trace).ok()
-}
-
-/// Tells a peer of the trace of the call that is being served, if there is one.
-pub(crate) fn inject(headers: &mut HeaderMap) {
-    if let Some(trace) = current() {
-        trace.send(headers);
-    }
-}
-
-/// Runs `call` as a part of `trace`.
-pub(crate) async fn scope<F: Future>(trace: Trace, call: F) -> F::Output {
-    CURRENT.scope(trace, call).await
-}
-
-impl Trace {
-    /// The caller's trace, or a new one where the caller has none that makes sense.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        headers
-            .get(TRACEPARENT)
-            .and_then(|value| value.to_str().ok())
-            .and_then(Self::parse)
-            .unwrap_or_else(|| Self { id: rand::random::<u128>().max(1), flags: 1 })
-    }
-
-    /// Tells a peer.
-    pub(crate) fn send(self, headers: &mut HeaderMap) {
-        let span = rand::random::<u64>().max(1);
-        headers.insert(TRACEPARENT, value(&format!("00-{self}-{span:016x}-{:02x}", self.flags)));
-    }
-
-    /// Tells the caller.
-    pub(crate) fn answer(self, headers: &mut HeaderMap) {
-        headers.insert(TRACE_ID, value(&self.to_string()));
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('-');
-        let (version, id, span, flags) =
-            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let (version, flags) = (hex(version, 2)?, hex(flags, 2)?);
-        // A later version may say more behind what is read here; this one may not.
-        if version == 0xff || (version == 0 && parts.next().is_some()) || hex(span, 16)? == 0 {
-            return None;
+impl Served {
+    pub(crate) fn begin<B>(request: &Request<B>, is_logged: bool) -> Self {
+        let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(is_grpc);
+        let (method, protocol) = if is_grpc {
+            (request.uri().path().trim_start_matches('/'), Protocol::Grpc)
+        } else {
+            (request.method().as_str(), Protocol::Http)
+        };
+        let span = match protocol {
+            Protocol::Grpc => grpc_span(method),
+            Protocol::Http => http_span(method),
+        };
+        if let Some(caller) = propagation::extract(request.headers()) {
+            propagation::set_parent(&span, &caller);
         }
-        let id = hex(id, 32).filter(|id| *id != 0)?;
-        Some(Self { id, flags: u8::try_from(flags).ok()? })
-    }
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.id)
-    }
-}
-
-fn hex(text: &str, digits: usize) -> Option<u128> {
-    let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    if text.len() != digits || !text.bytes().all(lower) {
-        return None;
-    }
-    u128::from_str_radix(text, 16).ok()
-}
-
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::try_from(text).expect("hex digits and dashes are a header's value")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-    #[test]
-    fn the_specifications_example_is_read() {
-        let trace = Trace::parse(EXAMPLE).unwrap();
-
-        assert_eq!(trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(trace.flags, 1);
+        let outcome = Some(Outcome::Unknown);
+        let method = if is_logged { method.to_owned() } else { String::new() };
+        Self { span, method, began: Instant::now(), is_logged, protocol, outcome }
     }
 
-    #[test]
-    fn a_trace_survives_the_way_to_a_peer() {
-        let trace = Trace::parse(EXAMPLE).unwrap();
-        let mut headers = HeaderMap::new();
-
-        trace.send(&mut headers);
-
-        assert_eq!(Trace::of(&headers), trace);
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
-    #[test]
-    fn nonsense_is_not_a_trace() {
-        let nothing = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
-        let upper = EXAMPLE.to_uppercase();
-        let longer = format!("{EXAMPLE}-00");
-        for text in ["", "00", "ff-1-2-3", nothing, &upper, &longer] {
-            assert_eq!(Trace::parse(text), None, "{text}");
+    /// The head of the answer, which is told its trace.
+    pub(crate) fn answer<B>(&mut self, response: &mut Response<B>) {
+        if let Some(trace_id) = propagation::trace_id(&self.span) {
+            let value = HeaderValue::try_from(trace_id.to_string());
+            response.headers_mut().insert(TRACE_ID, value.expect("hex digits are a value"));
+        }
+        match self.protocol {
+            Protocol::Http => self.outcome = Some(Outcome::Http(response.status())),
+            // An answer that is only an error has it in its head.
+            Protocol::Grpc => self.hear(response.headers()),
         }
     }
+
+    /// Headers or trailers, which may say how the call ended.
+    fn hear(&mut self, headers: &HeaderMap) {
+        if let (Some(outcome), Some(said)) = (&mut self.outcome, Outcome::grpc(headers)) {
+            *outcome = said;
+        }
+    }
+
+    /// The answer is out.
+    fn end(&mut self) {
+        let Some(outcome) = self.outcome.take() else { return };
+        outcome.record(&self.span);
+        if self.is_logged {
+            let _entered = self.span.enter();
+            let duration_ms = self.began.elapsed().as_secs_f64() * 1_000.0;
+            outcome.log(&self.method, (duration_ms * 1_000.0).round() / 1_000.0);
+        }
+    }
+}
+
+impl Drop for Served {
+    /// Whoever called has gone, if the answer is not out.
+    fn drop(&mut self) {
+        if let Some(outcome @ Outcome::Unknown) = &mut self.outcome {
+            *outcome = Outcome::Grpc { code: Code::Cancelled, reason: None };
+        }
+        self.end();
+    }
+}
+
+fn is_grpc(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/grpc")
+}
+
+fn grpc_span(method: &str) -> Span {
+    debug_span!(
+        "grpc",
+        otel.kind = "server",
+        otel.name = method,
+        otel.status_code = Empty,
+        "rpc.system.name" = "grpc",
+        "rpc.method" = method,
+        "rpc.response.status_code" = Empty,
+        "error.type" = Empty,
+    )
+}
+
+/// Its path may name a customer or an order, so only the route is told, by whoever
+/// knows it.
+fn http_span(method: &str) -> Span {
+    debug_span!(
+        "http",
+        otel.kind = "server",
+        otel.name = method,
+        otel.status_code = Empty,
+        "http.request.method" = method,
+        "http.route" = Empty,
+        "http.response.status_code" = Empty,
+        "error.type" = Empty,
+    )
+}
+
+/// Names the route of the HTTP request that is being served, such as `/v1/orders/{id}`.
+pub fn route(method: &str, route: &str) {
+    let span = Span::current();
+    span.record("http.route", route);
+    span.record("otel.name", format_args!("{method} {route}"));
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -24,10 +24,10 @@ use trellis_resilience::net::resolve::Target;
 use trellis_resilience::observe::{LogListener, Recorder};
 use trellis_resilience::policy::{MethodPolicy, PolicyTable};
 use trellis_resilience::registry::Registry;
+use trellis_telemetry::propagation;
 
 use crate::deadline::CLIENT_PATIENCE;
 use crate::server::{Front, Server};
-use crate::trace;
 
 /// A road to a peer: what every generated client is made over.
 pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
@@ -138,7 +138,7 @@ impl Roads {
         let client = Client::builder(edge.name)
             .policies(edge.policies.clone())
             .registry(&self.registry)
-            .inject(trace::inject);
+            .inject(tell);
         if edge.is_guarded {
             return client;
         }
@@ -150,6 +150,13 @@ impl Roads {
         };
         let nothing = throttle::Settings { cap: 0.0, ..throttle::Settings::default() };
         client.breaker(never).throttle(nothing).bulkhead(usize::MAX)
+    }
+}
+
+/// Tells the peer of the attempt. A caller that names a trace itself means that one.
+fn tell(headers: &mut HeaderMap) {
+    if propagation::extract(headers).is_none() {
+        propagation::inject(headers);
     }
 }
 

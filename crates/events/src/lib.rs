@@ -22,6 +22,7 @@ pub mod dead_letter;
 pub mod inbox;
 
 mod backoff;
+mod trace;
 
 use std::collections::HashMap;
 
@@ -37,6 +38,8 @@ pub const MAX_ATTEMPTS: u32 = 6;
 
 /// Makes a new event; `kind` names the message, such as `order.confirmed`, and
 /// `bucket` is that of the user whom it is about.
+///
+/// It is a part of the trace that the thread is in, wherever and whenever it is heard.
 pub fn event(
     now: OffsetDateTime,
     bucket: Bucket,
@@ -44,12 +47,14 @@ pub fn event(
     subject: impl Into<String>,
     payload: &impl prost::Message,
 ) -> Event {
-    Event {
+    let mut event = Event {
         event_id: id::event_id(now, bucket).to_string(),
         r#type: kind.to_owned(),
         subject: subject.into(),
         payload: payload.encode_to_vec().into(),
         headers: HashMap::new(),
         create_time: Some(timestamp::to_proto(now)),
-    }
+    };
+    trace::publish(&mut event);
+    event
 }

@@ -124,7 +124,14 @@ impl<C> Executor<C> {
         A: Future<Output = Result<T, E>>,
     {
         let target = &*self.0.parts.name;
-        let span = tracing::debug_span!("resilience.call", target, operation = operation.name);
+        let operation_name = operation.name;
+        let span = tracing::debug_span!(
+            "resilience.call",
+            otel.kind = "client",
+            otel.name = target,
+            target,
+            operation = operation_name,
+        );
         self.0.run(operation, make).instrument(span).await
     }
 }

@@ -4,7 +4,7 @@
 pub mod body;
 pub mod classify;
 pub mod client;
-pub(crate) mod code;
+pub mod code;
 pub mod headers;
 mod lookup;
 pub mod replay;

@@ -17,6 +17,8 @@ pub use opentelemetry_semantic_conventions::attribute::{
     SERVER_ADDRESS, SERVER_PORT, URL_SCHEME,
 };
 
+/// Which order it is about.
+pub const ORDER_ID: &str = "trellis.order.id";
 /// Whether a saga was `begun`, or `recovered` after a crash.
 pub const SAGA_ORIGIN: &str = "trellis.saga.origin";
 /// The step of a saga, such as `reserve`.
@@ -73,6 +75,7 @@ pub const ALLOWED: &[&str] = &[
     SERVER_PORT,
     "target",
     ATTEMPT,
+    ORDER_ID,
     REASON,
     ROLE,
     SAGA_ORIGIN,

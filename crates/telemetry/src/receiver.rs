@@ -22,6 +22,9 @@ use tonic::{Request, Response, Status};
 
 pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
+/// What OpenTelemetry's own collector takes at once by default, in bytes.
+const MAX_BATCH: usize = 4 * 1024 * 1024;
+
 /// What the collector does with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
@@ -80,7 +83,9 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (sender, spans) = watch::channel(Vec::new());
-        let service = TraceServiceServer::new(Collector { behaviour, spans: sender });
+        let service = TraceServiceServer::new(Collector { behaviour, spans: sender })
+            .max_decoding_message_size(MAX_BATCH)
+            .max_encoding_message_size(MAX_BATCH);
         let server = tonic::transport::Server::builder()
             .add_service(service)
             .serve_with_incoming(TcpListenerStream::new(listener));

@@ -16,6 +16,7 @@ use axum::body::Body;
 use http::{HeaderMap, Request, Response, header};
 use prost_reflect::DescriptorPool;
 use tonic::Status;
+use trellis_chassis::trace;
 use trellis_chassis::transport::Transport;
 
 use crate::caching;
@@ -46,6 +47,7 @@ impl Transcoder {
             Ok(bound) => bound,
             Err(refusal) => return refusal.into_response(),
         };
+        trace::route(request.method().as_str(), &bound.route);
         let method = bound.method.clone();
         let policy = caching::policy(method.full_name());
         let answer = match self.call(bound, request).await {

@@ -2,15 +2,18 @@
 
 mod in_flight;
 mod run;
+mod trace;
 
 use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, interval_at};
+use tracing::Instrument as _;
 use trellis_chassis::{Clock, Shutdown};
 use trellis_storage::Error;
 use trellis_storage::idempotency::Fingerprint;
+use trellis_telemetry::propagation::Remote;
 use uuid::Uuid;
 
 use crate::progress::Progress;
@@ -114,6 +117,7 @@ impl Runner {
         let (tell, told) = oneshot::channel();
         let shared = Arc::clone(&self.0);
         let permit = self.admit().ok();
+        let trace = Remote::current();
         cancel.lease = permit.is_some().then(|| shared.lease());
         self.0.shutdown.spawn(SAGA, async move {
             let mut cancelling = shared.store.request_cancel(cancel).await;
@@ -124,7 +128,7 @@ impl Runner {
             }
             drop(tell.send(cancelling));
             if let Some(refund) = refund {
-                shared.run(*refund).await;
+                shared.run(Saga { trace, ..*refund }).await;
             }
             drop(permit);
             Ok(())
@@ -170,6 +174,11 @@ impl Shared {
     }
 
     async fn run_one(&self, saga: Saga) -> Option<Saga> {
+        let span = trace::run(&saga);
+        self.run_in_its_span(saga).instrument(span).await
+    }
+
+    async fn run_in_its_span(&self, saga: Saga) -> Option<Saga> {
         let hold = saga.hold();
         let entry = self.in_flight.enter(hold.order_id, saga.cancel_requested);
         let signals = entry.signals();

@@ -20,6 +20,7 @@ mod reserve;
 
 use time::OffsetDateTime;
 use trellis_api::id::OrderId;
+use trellis_telemetry::propagation::Remote;
 use uuid::Uuid;
 
 use crate::domain::{Cancellation, Order, PaymentToken};
@@ -58,6 +59,8 @@ pub struct Saga {
     pub failures: u32,
     /// Grows with every takeover.
     pub fence: i64,
+    /// The span of the call that began it, if that is known.
+    pub trace: Option<Remote>,
     /// When a checkout that is not past the pivot turns back.
     pub deadline_time: OffsetDateTime,
     pub create_time: OffsetDateTime,
@@ -108,6 +111,7 @@ impl Saga {
             attempts: 0,
             failures: 0,
             fence: 1,
+            trace: Remote::current(),
             deadline_time: order.create_time + policy::DEADLINE,
             create_time: order.create_time,
             order,
@@ -125,6 +129,7 @@ impl Saga {
             attempts: 0,
             failures: 0,
             fence: 1,
+            trace: Remote::current(),
             deadline_time: now + policy::DEADLINE,
             create_time: now,
             order,

@@ -13,11 +13,18 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
-use crate::{logs, replay};
+use crate::replay;
+use crate::telemetry;
 
 /// Runs a command.
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    logs::start(&cli.log)?;
+    let telemetry = telemetry::start(&cli)?;
+    let outcome = obey(cli).await;
+    telemetry.stop().await;
+    outcome
+}
+
+async fn obey(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = Config::load(cli.config.as_deref())?;
     match cli.command {
         None => serve::run(cli.serve, config).await,

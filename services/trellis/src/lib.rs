@@ -10,11 +10,11 @@ pub mod role;
 mod admin_token;
 mod catalogue;
 mod commands;
-mod logs;
 mod replay;
 mod retail;
 mod session;
 mod statistics;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -8,9 +8,9 @@ use super::layer::Layer;
 
 const PREFIX: &str = "TRELLIS_";
 
-/// Variables that are ours and no settings: where the settings stand, how the logs
-/// look, and what tests ask for.
-const NO_SETTINGS: [&str; 2] = ["CONFIG", "LOG"];
+/// Variables that are ours and no settings: where the settings stand, what is logged and
+/// traced, and what tests ask for.
+const NO_SETTINGS: [&str; 3] = ["CONFIG", "LOG", "TRACE"];
 const NO_SETTINGS_PREFIX: &str = "TEST_";
 
 /// A variable, and the key that it sets. It has no `Debug`: it may be a secret.

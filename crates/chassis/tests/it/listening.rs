@@ -19,7 +19,7 @@ use trellis_chassis::transport::Roads;
 use trellis_chassis::{Shutdown, listen, transport};
 use trellis_resilience::policy::PolicyTable;
 
-use crate::probe::{Probe, ask, client, get, said};
+use crate::probe::{Probe, ask, client, get, said, with_telemetry};
 
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -75,6 +75,7 @@ async fn a_taken_address_is_named_with_its_setting() {
 
 #[tokio::test]
 async fn one_port_speaks_grpc_and_http_1() {
+    with_telemetry();
     let shutdown = Shutdown::default();
     let router = Probe::default().routes().into_axum_router().route(
         "/whoami",

@@ -1,8 +1,8 @@
 //! A service that does what it is asked to, good or bad.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -19,8 +19,9 @@ use trellis_api::recommendation::v1::{
     AuditRecommendationsRequest, AuditRecommendationsResponse, RecommendRequest, RecommendResponse,
 };
 use trellis_chassis::transport::Roads;
-use trellis_chassis::{Shutdown, Transport, deadline, listen, trace, transport};
+use trellis_chassis::{Shutdown, Transport, deadline, listen, transport};
 use trellis_resilience::policy::PolicyTable;
+use trellis_telemetry::propagation;
 
 pub(crate) type Client = RecommendationServiceClient<Transport>;
 
@@ -63,7 +64,7 @@ impl RecommendationService for Probe {
             "hang" => std::future::pending().await,
             "panic" => panic!("on purpose"),
             "left" => format!("{:?}", deadline::remaining().map(|left| left.as_secs_f64().ceil())),
-            "trace" => trace::current().unwrap().to_string(),
+            "trace" => propagation::current_trace_id().unwrap().to_string(),
             "address" => address.unwrap().ip().to_string(),
             "free" => {
                 self.gate.add_permits(1);
@@ -99,6 +100,15 @@ impl RecommendationService for Probe {
         });
         Ok(Response::new(messages.boxed()))
     }
+}
+
+/// Traces have ids from here on, in all tests.
+pub(crate) fn with_telemetry() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        let settings = trellis_telemetry::Settings::default();
+        let _telemetry = trellis_telemetry::start("test", &settings).expect("nobody else has");
+    });
 }
 
 impl Probe {

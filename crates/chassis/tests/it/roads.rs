@@ -7,7 +7,7 @@ use trellis_api::error::reason;
 use trellis_api::recommendation::v1::AuditRecommendationsRequest;
 use trellis_chassis::{Shutdown, transport};
 
-use crate::probe::{Probe, ask, client, said};
+use crate::probe::{Probe, ask, client, said, with_telemetry};
 
 #[tokio::test]
 async fn a_panic_fails_one_call_and_not_the_next() {
@@ -37,6 +37,7 @@ async fn calls_do_not_wait_for_one_another() {
 #[tokio::test]
 async fn a_trace_goes_through_all_services_and_comes_back() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    with_telemetry();
     for mut probe in [Probe::default().local(), Probe::default().remote().await] {
         let mut request = ask(&["trace"]);
         let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
@@ -51,6 +52,7 @@ async fn a_trace_goes_through_all_services_and_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_relayed_call_has_its_callers_trace() {
+    with_telemetry();
     let next = Probe::default().local();
     let mut probe = Probe { next: Some(next), ..Probe::default() }.local();
 

@@ -14,11 +14,13 @@ use trellis_api::timestamp;
 use trellis_chassis::Clock;
 use uuid::Uuid;
 
+use tracing::{Instrument as _, Span};
+
 use super::attempt::attempt;
 use super::{Failure, Handler, MAX_DELIVERIES};
 use crate::bus::Delivery;
 use crate::dead_letter::{DeadLetter, DeadLetters, Replay};
-use crate::{Event, MAX_ATTEMPTS};
+use crate::{Event, MAX_ATTEMPTS, trace};
 
 /// How many dead letters are listed when the caller does not say.
 const DEFAULT_PAGE: u32 = 20;
@@ -45,13 +47,21 @@ impl Consumer {
 
     async fn take(&self, delivery: Delivery) -> pb::DeliveryOutcome {
         let Delivery { event, attempt: attempts } = delivery;
-        match attempt(self.handler.as_ref(), &event).await {
-            Ok(()) => done(),
-            Err(Failure::Transient(error)) if attempts < MAX_ATTEMPTS => retry(error),
-            Err(Failure::Transient(error) | Failure::Permanent(error)) => {
-                self.give_up(event, attempts, error).await
+        let span = trace::process(&event, self.name, attempts);
+        let work = async {
+            match attempt(self.handler.as_ref(), &event).await {
+                Ok(()) => done(),
+                Err(Failure::Transient(error)) if attempts < MAX_ATTEMPTS => {
+                    Span::current().record("otel.status_code", "ERROR");
+                    retry(error)
+                }
+                Err(Failure::Transient(error) | Failure::Permanent(error)) => {
+                    Span::current().record("otel.status_code", "ERROR");
+                    self.give_up(event, attempts, error).await
+                }
             }
-        }
+        };
+        work.instrument(span).await
     }
 
     /// While the letter cannot be written the event stays with the sender.

@@ -4,7 +4,7 @@ use tonic::Code;
 
 /// As gRPC writes them, in the order of their numbers
 /// (<https://grpc.github.io/grpc/core/md_doc_statuscodes.html>).
-pub(crate) const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -24,6 +24,7 @@ pub(crate) const NAMES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-pub(crate) const fn name(code: Code) -> &'static str {
+/// As gRPC writes it.
+pub const fn name(code: Code) -> &'static str {
     NAMES[code as usize]
 }

@@ -1,6 +1,7 @@
 //! Which RPC an HTTP method and path mean.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use axum::body::Body;
@@ -15,6 +16,8 @@ pub(super) struct Bindings(Vec<Binding>);
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) method: MethodDescriptor,
+    /// The template of the path, such as `/v1/orders/{order_id}`.
+    pub(super) route: Arc<str>,
     pub(super) body: BodyRule,
     /// Fields that the path gives, with their decoded values.
     pub(super) path: BTreeMap<String, String>,
@@ -36,6 +39,7 @@ pub(super) enum Refusal {
 
 struct Binding {
     http: Method,
+    route: Arc<str>,
     template: Template,
     body: BodyRule,
     method: MethodDescriptor,
@@ -85,7 +89,8 @@ impl Bindings {
             let Some(values) = binding.template.capture(path) else { continue };
             if binding.http == http {
                 let (method, body) = (binding.method.clone(), binding.body.clone());
-                return Ok(Bound { method, body, path: values });
+                let route = Arc::clone(&binding.route);
+                return Ok(Bound { method, route, body, path: values });
             }
             allow.push(binding.http.as_str());
         }
@@ -126,7 +131,8 @@ fn read_rule(
         }
     };
     let http = http.to_uppercase().parse()?;
-    bindings.push(Binding { http, template, body, method: method.clone() });
+    let route = path.as_str().into();
+    bindings.push(Binding { http, route, template, body, method: method.clone() });
 
     let further = rule.get_field_by_name("additional_bindings");
     for rule in further.iter().filter_map(|value| value.as_list()).flatten() {

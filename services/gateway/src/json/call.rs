@@ -10,13 +10,8 @@ use tonic::Status;
 use tower::{Service as _, ServiceExt as _};
 use trellis_chassis::transport::Transport;
 
-/// What an HTTP caller may say to the RPC.
-const PASSED_ON: [HeaderName; 4] = [
-    header::AUTHORIZATION,
-    HeaderName::from_static("grpc-timeout"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-];
+/// What an HTTP caller may say to the RPC. Its trace is passed on by the road.
+const PASSED_ON: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("grpc-timeout")];
 
 /// Calls the RPC with one message.
 pub(super) async fn send(

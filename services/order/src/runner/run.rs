@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
 use trellis_storage::Error;
 
 use crate::announce::announce;
@@ -12,8 +13,8 @@ use crate::domain::{Cancellation, Reason, State};
 use crate::saga::{Entry, Kind, Next, Saga, Step, Trouble, plan, policy};
 use crate::store::{Ended, Ending, Postponement, TurnBack};
 
-use super::Shared;
 use super::in_flight::Signals;
+use super::{Shared, trace};
 
 /// A saga at work.
 pub(super) struct Run<'a> {
@@ -87,7 +88,8 @@ impl<'a> Run<'a> {
                 return Ok(Next::TurnBack(reason.into()));
             }
             self.step = Some(step);
-            match self.shared.peers.perform(step, &self.saga).await {
+            let span = trace::step(step);
+            match self.shared.peers.perform(step, &self.saga).instrument(span).await {
                 Ok(answer) => break answer,
                 Err(trouble) => match self.reason_to_turn_back(step) {
                     // What may have been done is undone like what was done.

@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = &[
     inbox::MIGRATION,
     dead_letter::MIGRATION,
     Migration { name: "0001_order", sql: include_str!("../../migrations/sqlite/0001_order.sql") },
+    Migration { name: "0002_trace", sql: include_str!("../../migrations/sqlite/0002_trace.sql") },
 ];
 
 /// Carts, orders and sagas in one file.

@@ -81,9 +81,14 @@ fn every_client_and_server_limits_its_messages() {
         sources().iter().filter(|path| path.components().any(|part| part.as_os_str() == "src"))
     {
         let text = std::fs::read_to_string(path).unwrap();
-        let count = |names: [&str; 2]| names.map(|name| text.matches(name).count()).iter().sum();
-        let made: usize = count(["ServiceClient::new(", "ServiceServer::new("]);
-        let limited: usize = count([".bounded()", ".at_the_edge()"]);
+        let count = |names: &[&str]| names.iter().map(|name| text.matches(name).count()).sum();
+        let made: usize = count(&["ServiceClient::new(", "ServiceServer::new("]);
+        if made == 0 {
+            continue;
+        }
+        // What is not ours sets both limits by hand.
+        let limited: usize =
+            count(&[".bounded()", ".at_the_edge()", ".max_encoding_message_size("]);
         assert_eq!(made, limited, "{} makes clients or servers without limits", path.display());
         found += made;
     }

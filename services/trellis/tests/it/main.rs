@@ -19,3 +19,4 @@ mod kill;
 mod operators;
 mod processor;
 mod races;
+mod traces;

@@ -8,6 +8,7 @@ use http::Response;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tonic::Status;
+use tracing::Span;
 
 use super::call::{Arm, Call, Held};
 use super::headers;
@@ -92,9 +93,12 @@ pub(super) fn start<P: Peer>(
     };
     let limit = call.limit_from(now);
     let span = call.span(why);
+    // What is injected into the headers tells the peer of this very attempt.
+    let entered = span.as_deref().cloned().map(Span::entered);
     let held = Held { admission, lease: None, began: now, limit, why, is_dropped: false, span };
     let number = call.hold(arm, held);
     headers::write(call, &mut request.get().head.headers, number, limit, now);
+    drop(entered);
     match strike(call, arm, request.get()) {
         None => direct(call, tried, arm, request, now),
         Some(Struck::Ended(outcome)) => Slot::done(outcome),

@@ -154,8 +154,12 @@ impl<P: Peer> Call<P> {
     pub(super) fn span(&self, why: Why) -> Option<Box<Span>> {
         let span = tracing::debug_span!(
             "resilience.attempt",
+            otel.kind = "client",
+            otel.name = self.method().path().trim_start_matches('/'),
+            otel.status_code = tracing::field::Empty,
+            "rpc.system.name" = "grpc",
+            "rpc.method" = self.method().path().trim_start_matches('/'),
             peer = %self.shared.target,
-            method = self.method().path(),
             attempt = self.launched + 1,
             reason = why.name(),
             verdict = tracing::field::Empty,
@@ -203,6 +207,9 @@ impl<P: Peer> Call<P> {
         self.count_hedge(held.why, is_success);
         if let Some(span) = &held.span {
             span.record("verdict", tracing::field::debug(verdict.health));
+            if let Health::Failure(_) = verdict.health {
+                span.record("otel.status_code", "ERROR");
+            }
         }
         let method = self.method();
         method.meter.attempt.record(took.as_secs_f64());

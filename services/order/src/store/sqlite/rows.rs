@@ -6,6 +6,7 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 use trellis_api::{Currency, Money, Quantity, Sku};
 use trellis_storage::from_micros;
+use trellis_telemetry::propagation::Remote;
 use uuid::Uuid;
 
 use crate::domain::{Cancellation, Item, Order, PaymentToken, Reason, State};
@@ -22,7 +23,7 @@ pub(super) const ORDER_COLUMNS: usize = 10;
 /// The columns of [`saga`]: those of its order, then those of a table `sagas`.
 pub(super) const SAGA: &str = "sagas.kind, sagas.state, sagas.reason, sagas.detail, \
      sagas.payment_token, sagas.from_cart, sagas.cancel_requested, sagas.attempts, \
-     sagas.failures, sagas.fence, sagas.deadline_time, sagas.create_time";
+     sagas.failures, sagas.fence, sagas.deadline_time, sagas.create_time, sagas.traceparent";
 
 /// A line of `orders.items`; the currency is the order's.
 type ItemColumn = (Sku, String, Quantity, i64);
@@ -78,6 +79,7 @@ pub(super) fn saga(row: &Row<'_>) -> rusqlite::Result<Saga> {
         attempts: row.get(FIRST + 7)?,
         failures: row.get(FIRST + 8)?,
         fence: row.get(FIRST + 9)?,
+        trace: row.get::<_, Option<String>>(FIRST + 12)?.as_deref().and_then(Remote::parse),
         deadline_time: from_micros(row.get(FIRST + 10)?),
         create_time: from_micros(row.get(FIRST + 11)?),
     })

@@ -22,8 +22,9 @@ pub(super) fn insert(tx: &Connection, saga: &Saga, lease: Option<Lease>) -> Resu
             INSERT INTO sagas
                    (order_id, kind, version, state, step, payment_token, from_cart, attempts,
                     failures, next_attempt_time, lease_owner, lease_until, fence, deadline_time,
-                    cancel_requested, create_time, update_time)
-            VALUES (?1, ?2, ?3, 'running', '', ?4, ?5, 0, 0, ?6, ?7, ?8, ?9, ?10, 0, ?6, ?6)
+                    cancel_requested, create_time, update_time, traceparent)
+            VALUES (?1, ?2, ?3, 'running', '', ?4, ?5, 0, 0, ?6, ?7, ?8, ?9, ?10, 0, ?6, ?6,
+                    ?11)
             ON CONFLICT (order_id, kind) DO NOTHING
             ",
         )?
@@ -38,6 +39,7 @@ pub(super) fn insert(tx: &Connection, saga: &Saga, lease: Option<Lease>) -> Resu
             lease.map(|lease| micros(lease.until)),
             saga.fence,
             micros(saga.deadline_time),
+            saga.trace.as_ref().map(ToString::to_string),
         ])?;
     Ok(inserted == 1)
 }

@@ -1,0 +1,88 @@
+//! How a call ended, for its span and for the log.
+
+use http::{HeaderMap, StatusCode};
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+use tracing::Span;
+use trellis_resilience::grpc::code::name;
+
+/// What is known of the end of a call.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It has not come, or did not say.
+    Unknown,
+    Grpc {
+        code: Code,
+        /// That of `google.rpc.ErrorInfo`.
+        reason: Option<String>,
+    },
+    Http(StatusCode),
+}
+
+const STATUS: &str = "grpc-status";
+const DETAILS: &str = "grpc-status-details-bin";
+
+impl Outcome {
+    /// `None` if the headers do not say how the call ended.
+    pub(super) fn grpc(headers: &HeaderMap) -> Option<Self> {
+        let code = Code::from_bytes(headers.get(STATUS)?.as_bytes());
+        let reason = if code == Code::Ok { None } else { reason(headers, code) };
+        Some(Self::Grpc { code, reason })
+    }
+
+    pub(super) fn record(&self, span: &Span) {
+        match self {
+            Self::Unknown => {}
+            Self::Grpc { code, .. } => {
+                span.record("rpc.response.status_code", name(*code));
+                if is_fault(*code) {
+                    span.record("error.type", name(*code));
+                    span.record("otel.status_code", "ERROR");
+                }
+            }
+            Self::Http(status) => {
+                span.record("http.response.status_code", status.as_u16());
+                if status.is_server_error() {
+                    span.record("error.type", status.as_str());
+                    span.record("otel.status_code", "ERROR");
+                }
+            }
+        }
+    }
+
+    pub(super) fn log(&self, method: &str, duration_ms: f64) {
+        match self {
+            Self::Unknown => tracing::info!(method, duration_ms, "served"),
+            Self::Grpc { code, reason } => {
+                tracing::info!(method, code = name(*code), reason, duration_ms, "served");
+            }
+            Self::Http(status) => {
+                tracing::info!(method, status = status.as_u16(), duration_ms, "served");
+            }
+        }
+    }
+}
+
+/// What it says is checked, as it comes from a handler and its peers.
+fn reason(headers: &HeaderMap, code: Code) -> Option<String> {
+    let details = headers.get(DETAILS)?;
+    let only = HeaderMap::from_iter([(http::HeaderName::from_static(DETAILS), details.clone())]);
+    let details = MetadataMap::from_headers(only).get_bin(DETAILS)?.to_bytes().ok()?;
+    let info = Status::with_details(code, "", details).get_details_error_info()?;
+    let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    Some(info.reason).filter(|reason| reason.chars().all(is_word))
+}
+
+/// The codes that are a server's own fault, by OpenTelemetry's conventions for gRPC.
+fn is_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}

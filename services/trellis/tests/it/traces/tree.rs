@@ -1,0 +1,48 @@
+//! A trace as a text: a line for each span, further in than its parent.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use trellis_telemetry::receiver::Received;
+
+/// All spans of a trace, siblings by kind and name. A span whose parent is not there
+/// begins a tree of its own, which makes it seen.
+pub(crate) fn tree(spans: &[Received], trace_id: &str) -> String {
+    let spans: Vec<&Received> = spans.iter().filter(|span| span.trace_id == trace_id).collect();
+    let is_there = |id: &str| spans.iter().any(|span| span.span_id == id);
+    let mut children: BTreeMap<&str, Vec<&Received>> = BTreeMap::new();
+    for span in &spans {
+        let parent = if is_there(&span.parent) { span.parent.as_str() } else { "" };
+        children.entry(parent).or_default().push(span);
+    }
+    let mut text = String::new();
+    write(&children, "", 0, &mut text);
+    text
+}
+
+fn write(children: &BTreeMap<&str, Vec<&Received>>, of: &str, depth: usize, text: &mut String) {
+    let mut lines: Vec<(String, &str)> = children
+        .get(of)
+        .into_iter()
+        .flatten()
+        .map(|span| {
+            let kind = format!("{:?}", span.kind).to_lowercase();
+            (format!("{} {kind} {}", span.service, span.name), span.span_id.as_str())
+        })
+        .collect();
+    lines.sort();
+    for (line, id) in lines {
+        let _ = writeln!(text, "{:indent$}{line}", "", indent = 2 * depth);
+        write(children, id, depth + 1, text);
+    }
+}
+
+/// What the tree of a fleet is where one process runs all services.
+pub(crate) fn of_one_process(tree: &str) -> String {
+    let line = |line: &str| {
+        let (indent, words) = line.split_at(line.len() - line.trim_start().len());
+        let (_, rest) = words.split_once(' ').unwrap();
+        format!("{indent}trellis {rest}\n")
+    };
+    tree.lines().map(line).collect()
+}
