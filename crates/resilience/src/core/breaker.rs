@@ -151,8 +151,14 @@ impl Breaker {
     #[inline]
     #[expect(clippy::needless_pass_by_value, reason = "an admission is settled only once")]
     pub(crate) fn settle(&self, admission: Admission, verdict: &Verdict, now: Time) {
-        if !self.0.machine.settle_at_once(&admission, verdict, now) {
-            self.settle_with_care(&admission, verdict, now);
+        self.settled(&admission, verdict, now);
+    }
+
+    /// The same, for who does not settle it again.
+    #[inline]
+    fn settled(&self, admission: &Admission, verdict: &Verdict, now: Time) {
+        if !self.0.machine.settle_at_once(admission, verdict, now) {
+            self.settle_with_care(admission, verdict, now);
         }
     }
 

@@ -45,11 +45,14 @@ impl<B: Borrow<Breaker>> Held<B> {
     }
 
     /// The end of the call.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "else the permit goes through memory")]
     pub fn record(mut self, verdict: &Verdict, now: Time) {
-        if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().settle(admission, verdict, now);
+        // By reference, for the same reason.
+        if let Some(admission) = &self.admission {
+            self.breaker.borrow().settled(admission, verdict, now);
         }
+        self.admission = None;
     }
 }
 
