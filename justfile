@@ -36,9 +36,16 @@ e2e:
     scripts/replay-check.sh
     scripts/readme-session.sh
 
-# Measures, and prints the table of BENCHMARKS.md. Takes about nine minutes.
-bench:
+# Measures, and prints the tables of BENCHMARKS.md. Takes about fifteen minutes.
+bench: bench-shop bench-resilience
+
+# The shop against bare inserts, on one disk.
+bench-shop:
     scripts/bench.sh
+
+# The resilience crate against others, in one run.
+bench-resilience:
+    scripts/bench-resilience.sh
 
 # The whole shop in one process, in ./trellis-data.
 run *arguments:
