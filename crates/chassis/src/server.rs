@@ -38,15 +38,15 @@ const MIN_LIMIT: usize = 128;
 pub struct Front {
     layer: ServerLayer,
     chaos: ChaosLayer,
-    /// Whether each call is a line of the log: those that come from outside are.
-    is_logged: bool,
+    /// Whether calls come from outside of the process.
+    is_door: bool,
 }
 
 /// A router with all that surrounds its handlers. Always ready, never serial.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     inner: server::Server<Chaotic<Router>>,
-    is_logged: bool,
+    is_door: bool,
 }
 
 impl Front {
@@ -59,7 +59,7 @@ impl Front {
             ..limit::Settings::default()
         };
         let builder = ServerLayer::builder(name).limiter(limits).policies(policies);
-        Self { is_logged: true, ..Self::new(builder.registry(registry), registry) }
+        Self { is_door: true, ..Self::new(builder.registry(registry), registry) }
     }
 
     /// A door inside of this process, behind one that is limited. It lets everyone in
@@ -76,7 +76,7 @@ impl Front {
         let builder = builder.environment(environment).broken(broken).head_start(Duration::ZERO);
         let layer = builder.build();
         let layer = layer.expect("1 <= 128 <= 256 <= 1000");
-        Self { layer, chaos, is_logged: false }
+        Self { layer, chaos, is_door: false }
     }
 }
 
@@ -84,7 +84,7 @@ impl Server {
     pub(crate) fn new(router: Router, front: &Front) -> Self {
         // With its state given, the router does not rebuild itself for each call.
         let handlers = front.chaos.layer(router.with_state(()));
-        Self { inner: front.layer.layer(handlers), is_logged: front.is_logged }
+        Self { inner: front.layer.layer(handlers), is_door: front.is_door }
     }
 }
 
@@ -98,7 +98,7 @@ impl tower::Service<Request<Body>> for Server {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let mut served = Served::begin(&request, self.is_logged);
+        let mut served = Served::begin(&request, self.is_door);
         let span = served.span().clone();
         let call = span.in_scope(|| self.inner.call(request)).instrument(span);
         Box::pin(async move {
@@ -148,7 +148,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_answers_those_who_speak_json_in_json() {
-        let settings = trellis_telemetry::Settings::default();
+        let spans = Some("debug".parse().unwrap());
+        let settings = trellis_telemetry::Settings { spans, ..Default::default() };
         let json = trellis_telemetry::Format::Json;
         let (dispatch, _telemetry) =
             trellis_telemetry::build("test", &settings, json, std::io::sink).unwrap();

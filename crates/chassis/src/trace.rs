@@ -2,7 +2,9 @@
 //! new one, whose id the caller is told as `trace-id`.
 //!
 //! It lasts until the answer is out or its caller has gone, and says how the call
-//! ended, by the names of OpenTelemetry's semantic conventions.
+//! ended, by the names of OpenTelemetry's semantic conventions. A call that comes through
+//! a door is a span at `info`, so that it has an id without a collector, too; one that
+//! comes from this process is at `debug`, and else a part of that.
 
 mod body;
 mod outcome;
@@ -12,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::time::Instant;
 use tonic::Code;
 use tracing::field::Empty;
-use tracing::{Span, debug_span};
+use tracing::{Level, Span};
 use trellis_telemetry::propagation;
 
 pub(crate) use body::Traced;
@@ -25,11 +27,9 @@ const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 #[derive(Debug)]
 pub(crate) struct Served {
     span: Span,
-    /// The RPC, or the method of HTTP.
-    method: String,
     began: Instant,
-    /// Whether its end is a line of the log.
-    is_logged: bool,
+    /// Whether it came from outside of the process; its end is a line of the log then.
+    is_door: bool,
     protocol: Protocol,
     /// `None` once it has ended.
     outcome: Option<Outcome>,
@@ -41,24 +41,60 @@ enum Protocol {
     Http,
 }
 
+/// The level is a constant of each place that makes a span.
+macro_rules! grpc_span {
+    ($level:expr, $method:ident) => {
+        tracing::span!(
+            $level,
+            "grpc",
+            otel.kind = "server",
+            otel.name = $method,
+            otel.status_code = Empty,
+            "rpc.system.name" = "grpc",
+            "rpc.method" = $method,
+            "rpc.response.status_code" = Empty,
+            "error.type" = Empty,
+        )
+    };
+}
+
+/// Its path may name a customer or an order, so only the route is told, by whoever
+/// knows it.
+macro_rules! http_span {
+    ($level:expr, $method:ident) => {
+        tracing::span!(
+            $level,
+            "http",
+            otel.kind = "server",
+            otel.name = $method,
+            otel.status_code = Empty,
+            "http.request.method" = $method,
+            "http.route" = Empty,
+            "http.response.status_code" = Empty,
+            "error.type" = Empty,
+        )
+    };
+}
+
 impl Served {
-    pub(crate) fn begin<B>(request: &Request<B>, is_logged: bool) -> Self {
+    pub(crate) fn begin<B>(request: &Request<B>, is_door: bool) -> Self {
         let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(is_grpc);
         let (method, protocol) = if is_grpc {
             (request.uri().path().trim_start_matches('/'), Protocol::Grpc)
         } else {
             (request.method().as_str(), Protocol::Http)
         };
-        let span = match protocol {
-            Protocol::Grpc => grpc_span(method),
-            Protocol::Http => http_span(method),
+        let span = match (protocol, is_door) {
+            (Protocol::Grpc, true) => grpc_span!(Level::INFO, method),
+            (Protocol::Grpc, false) => grpc_span!(Level::DEBUG, method),
+            (Protocol::Http, true) => http_span!(Level::INFO, method),
+            (Protocol::Http, false) => http_span!(Level::DEBUG, method),
         };
         if let Some(caller) = propagation::extract(request.headers()) {
             propagation::set_parent(&span, &caller);
         }
         let outcome = Some(Outcome::Unknown);
-        let method = if is_logged { method.to_owned() } else { String::new() };
-        Self { span, method, began: Instant::now(), is_logged, protocol, outcome }
+        Self { span, began: Instant::now(), is_door, protocol, outcome }
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -89,10 +125,10 @@ impl Served {
     fn end(&mut self) {
         let Some(outcome) = self.outcome.take() else { return };
         outcome.record(&self.span);
-        if self.is_logged {
+        if self.is_door {
             let _entered = self.span.enter();
             let duration_ms = self.began.elapsed().as_secs_f64() * 1_000.0;
-            outcome.log(&self.method, (duration_ms * 1_000.0).round() / 1_000.0);
+            outcome.log((duration_ms * 1_000.0).round() / 1_000.0);
         }
     }
 }
@@ -109,34 +145,6 @@ impl Drop for Served {
 
 fn is_grpc(content_type: &HeaderValue) -> bool {
     content_type.as_bytes().starts_with(b"application/grpc")
-}
-
-fn grpc_span(method: &str) -> Span {
-    debug_span!(
-        "grpc",
-        otel.kind = "server",
-        otel.name = method,
-        otel.status_code = Empty,
-        "rpc.system.name" = "grpc",
-        "rpc.method" = method,
-        "rpc.response.status_code" = Empty,
-        "error.type" = Empty,
-    )
-}
-
-/// Its path may name a customer or an order, so only the route is told, by whoever
-/// knows it.
-fn http_span(method: &str) -> Span {
-    debug_span!(
-        "http",
-        otel.kind = "server",
-        otel.name = method,
-        otel.status_code = Empty,
-        "http.request.method" = method,
-        "http.route" = Empty,
-        "http.response.status_code" = Empty,
-        "error.type" = Empty,
-    )
 }
 
 /// Names the route of the HTTP request that is being served, such as `/v1/orders/{id}`.

@@ -1,6 +1,6 @@
 //! The spans of an event: where it was told, and where it is heard.
 
-use tracing::{Span, debug_span};
+use tracing::{Span, debug_span, info_span};
 use trellis_telemetry::propagation;
 
 use crate::Event;
@@ -28,7 +28,7 @@ pub(crate) fn publish(event: &mut Event) {
 /// not of the call that brings it along with others.
 pub(crate) fn process(event: &Event, consumer: &str, attempt: u32) -> Span {
     let kind = event.r#type.as_str();
-    let span = debug_span!(
+    let span = info_span!(
         parent: None,
         "process",
         otel.kind = "consumer",

@@ -14,8 +14,9 @@ pub struct Settings {
     /// `info`. Changeable at run time: [`LogLevels`](crate::LogLevels).
     pub log: Targets,
     /// Which spans of Trellis's crates belong to traces; `TRELLIS_TRACE`, written
-    /// alike. By default `debug`.
-    pub spans: Targets,
+    /// alike. By default `debug` where they are exported, and else `info`, which is
+    /// enough for a call to have its ids.
+    pub spans: Option<Targets>,
     /// `OTEL_SERVICE_NAME`. Without it, the name that the program gives itself.
     pub service_name: Option<String>,
     /// `OTEL_RESOURCE_ATTRIBUTES`: what every span of this process carries.
@@ -54,7 +55,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             log: Targets::new().with_default(LevelFilter::INFO),
-            spans: Targets::new().with_default(LevelFilter::DEBUG),
+            spans: None,
             service_name: None,
             resource: Vec::new(),
             export: None,

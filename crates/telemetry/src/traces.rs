@@ -18,8 +18,10 @@ use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider,
 };
 use opentelemetry_semantic_conventions::resource::{SERVICE_NAME, SERVICE_VERSION};
+use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -61,7 +63,10 @@ pub(crate) fn add<S>(
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let recorded = Recorded::new(settings.spans.clone(), settings.export.is_some());
+    let is_exported = settings.export.is_some();
+    let level = if is_exported { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    let spans = settings.spans.clone().unwrap_or_else(|| Targets::new().with_default(level));
+    let recorded = Recorded::new(spans, is_exported);
     let gate = Gate::new(logs.clone(), recorded.clone());
     let Some(export) = &settings.export else {
         let ids = layer(ids::Tracer).with_filter(recorded);

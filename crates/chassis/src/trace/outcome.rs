@@ -51,14 +51,14 @@ impl Outcome {
         }
     }
 
-    pub(super) fn log(&self, method: &str, duration_ms: f64) {
+    pub(super) fn log(&self, duration_ms: f64) {
         match self {
-            Self::Unknown => tracing::info!(method, duration_ms, "served"),
+            Self::Unknown => tracing::info!(duration_ms, "served"),
             Self::Grpc { code, reason } => {
-                tracing::info!(method, code = name(*code), reason, duration_ms, "served");
+                tracing::info!(code = name(*code), reason, duration_ms, "served");
             }
             Self::Http(status) => {
-                tracing::info!(method, status = status.as_u16(), duration_ms, "served");
+                tracing::info!(status = status.as_u16(), duration_ms, "served");
             }
         }
     }

@@ -106,7 +106,8 @@ impl RecommendationService for Probe {
 pub(crate) fn with_telemetry() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        let settings = trellis_telemetry::Settings::default();
+        let spans = Some("debug".parse().unwrap());
+        let settings = trellis_telemetry::Settings { spans, ..Default::default() };
         let _telemetry = trellis_telemetry::start("test", &settings).expect("nobody else has");
     });
 }

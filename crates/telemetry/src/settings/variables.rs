@@ -31,7 +31,7 @@ impl Settings {
         let default = Self::default();
         Ok(Self {
             log: variables.parse::<Targets>("TRELLIS_LOG")?.unwrap_or(default.log),
-            spans: variables.parse::<Targets>("TRELLIS_TRACE")?.unwrap_or(default.spans),
+            spans: variables.parse::<Targets>("TRELLIS_TRACE")?,
             service_name: (variables.get)("OTEL_SERVICE_NAME"),
             resource: variables.pairs("OTEL_RESOURCE_ATTRIBUTES")?,
             export: variables.export()?,

@@ -60,7 +60,7 @@ async fn only_attributes_on_the_list_are_exported() {
 async fn spans_of_other_crates_are_not_exported_at_any_level() {
     let receiver = Receiver::start().await.unwrap();
     let settings = Settings {
-        spans: "trace".parse().unwrap(),
+        spans: Some("trace".parse().unwrap()),
         log: "off".parse().unwrap(),
         ..exporting(Export::to(receiver.endpoint()))
     };
@@ -110,7 +110,7 @@ async fn warnings_are_events_of_the_span_and_an_error_is_its_status() {
 async fn spans_below_the_level_are_not_exported_and_their_children_have_the_next_parent() {
     let receiver = Receiver::start().await.unwrap();
     let settings = Settings {
-        spans: "info".parse().unwrap(),
+        spans: Some("info".parse().unwrap()),
         ..exporting(Export { sampler: all(), ..Export::to(receiver.endpoint()) })
     };
     let process = Process::new("order", &settings);

@@ -24,7 +24,7 @@ fn without_a_collector_nothing_is_exported() {
 
     assert!(settings.export.is_none());
     assert_eq!(settings.log.to_string(), "info");
-    assert_eq!(settings.spans.to_string(), "debug");
+    assert_eq!(settings.spans, None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The spans of a saga and of its steps.
 
-use tracing::{Span, debug_span};
+use tracing::{Span, debug_span, info_span};
 use trellis_telemetry::propagation;
 
 use crate::saga::{Saga, Step};
@@ -10,7 +10,7 @@ use crate::saga::{Saga, Step};
 pub(super) fn run(saga: &Saga) -> Span {
     let is_first = saga.fence == 1 && saga.attempts == 0;
     // A span lasts as long as its children, and the call must not last as long as this.
-    let span = debug_span!(
+    let span = info_span!(
         parent: None,
         "saga",
         otel.kind = "internal",
