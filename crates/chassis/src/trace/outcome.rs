@@ -64,7 +64,8 @@ impl Outcome {
     }
 }
 
-/// What it says is checked, as it comes from a handler and its peers.
+/// What it says is checked, as it comes from a handler and its peers: what goes into the
+/// log is a word of ours, and nothing that a customer typed.
 fn reason(headers: &HeaderMap, code: Code) -> Option<String> {
     let details = headers.get(DETAILS)?;
     let only = HeaderMap::from_iter([(http::HeaderName::from_static(DETAILS), details.clone())]);
@@ -85,4 +86,47 @@ fn is_fault(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    fn said(reason: &str) -> Outcome {
+        let details = ErrorDetails::with_error_info(reason, "test", []);
+        let status = Status::with_error_details(Code::NotFound, "it is gone", details);
+        Outcome::grpc(status.into_http::<()>().headers()).unwrap()
+    }
+
+    #[test]
+    fn the_reason_is_that_of_the_error_info_if_it_is_a_word() {
+        let reason = |outcome| match outcome {
+            Outcome::Grpc { code: Code::NotFound, reason } => reason,
+            other => panic!("{other:?}"),
+        };
+
+        assert_eq!(reason(said("PRODUCT_NOT_FOUND")).as_deref(), Some("PRODUCT_NOT_FOUND"));
+        assert_eq!(reason(said("ada@example.com is not known")), None);
+    }
+
+    #[test]
+    fn malformed_details_have_no_reason_and_hurt_nobody() {
+        for details in ["", "%%%", "AAAA", "////"] {
+            let headers = [(STATUS, "5"), (DETAILS, details)];
+            let headers =
+                headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let outcome = Outcome::grpc(&HeaderMap::from_iter(headers));
+
+            let is_plain =
+                matches!(outcome, Some(Outcome::Grpc { code: Code::NotFound, reason: None }));
+            assert!(is_plain, "{details}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn headers_without_a_status_say_nothing_yet() {
+        assert!(Outcome::grpc(&HeaderMap::new()).is_none());
+    }
 }

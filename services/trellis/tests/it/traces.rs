@@ -153,7 +153,8 @@ async fn a_checkout_that_outlives_its_process_refers_to_where_it_began() {
     shop.process("order").restart();
     let watch = customer.sign(pb::WatchOrderRequest { order_id: order_id.clone() });
     let states = shop.client().watch_order(watch).await.unwrap().into_inner();
-    states.try_for_each(async |_| Ok(())).await.unwrap();
+    let end = states.try_for_each(async |_| Ok(()));
+    tokio::time::timeout(PATIENCE, end).await.expect("the saga goes on").unwrap();
     shop.stop();
 
     let spans = receiver.spans();

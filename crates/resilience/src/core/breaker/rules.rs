@@ -9,6 +9,14 @@ use crate::core::random::Random;
 /// The share of the calls that is admitted right after the breaker closed.
 pub(super) const FIRST_SHARE: f64 = 0.1;
 
+/// The bound of a first wait, in multiples of what the failed call took.
+///
+/// A queue whose wait has reached a call's patience is noticed when that call ends, a
+/// patience later. With `k` times the load that the peer can do, the queue is `k`
+/// patiences long by then, and a probe succeeds when less than one is left. The least
+/// wait is half of the bound, so this is enough for up to two and a half times the load.
+const DRAIN: u32 = 3;
+
 impl Settings {
     /// Whether a closed breaker has seen enough.
     pub(super) fn reason_to_open(&self, in_a_row: u64, totals: Totals) -> Option<Reason> {
@@ -42,7 +50,7 @@ impl Settings {
     /// nobody waits for them any more has all of that to work off. A probe that comes
     /// too early is one more call that it cannot answer in time.
     fn drain(&self, took: Duration) -> Duration {
-        took.saturating_mul(3).min(self.open_base.saturating_mul(3))
+        took.min(self.open_base).saturating_mul(DRAIN)
     }
 
     /// The share of the calls that is admitted so long after the breaker closed;

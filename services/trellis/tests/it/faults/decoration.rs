@@ -15,6 +15,8 @@ const CALLERS: usize = 8;
 /// slower meanwhile does not decide.
 const ROUNDS: usize = 4;
 const WATCHED: Duration = Duration::from_secs(2);
+/// How long they may take to come back.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn product_pages_stay_when_the_recommendation_service_is_killed() {
@@ -37,7 +39,8 @@ async fn product_pages_stay_when_the_recommendation_service_is_killed() {
         let page = page(&mut client.clone()).await.unwrap();
         assert_eq!(page.degraded, ["recommendations"]);
         tokio::task::block_in_place(|| shop.process("recommendation").restart());
-        until_whole(&mut client.clone()).await;
+        let whole = until_whole(client.clone());
+        tokio::time::timeout(PATIENCE, whole).await.expect("recommendations are back");
     }
     let pages = load.end().await;
 
@@ -60,8 +63,8 @@ async fn page(
 }
 
 /// Comes back when pages have everything again.
-async fn until_whole(client: &mut ShopServiceClient<Transport>) {
-    while !page(client).await.unwrap().degraded.is_empty() {}
+async fn until_whole(mut client: ShopServiceClient<Transport>) {
+    while !page(&mut client).await.unwrap().degraded.is_empty() {}
 }
 
 /// From when to when the load was watched.
