@@ -1,4 +1,4 @@
-//! Telemetry: traces and logs of a process, set up in one call, and the trace
+//! Telemetry: traces, metrics and logs of a process, set up in one call, and the trace
 //! context that follows a request through calls and events.
 //!
 //! [`start`] installs the process's `tracing` subscriber. Logs go to standard
@@ -28,11 +28,13 @@
 //! goes wrong on the way is logged once a minute at most.
 
 pub mod attributes;
+pub mod metrics;
 pub mod propagation;
 
 mod context;
 mod gate;
 mod logs;
+mod resource;
 mod settings;
 mod telemetry;
 mod traces;
@@ -41,6 +43,7 @@ mod traces;
 pub mod receiver;
 
 pub use logs::{Format, LogLevels};
-pub use settings::{Export, Settings};
+pub use metrics::Metrics;
+pub use settings::{Export, ExportMetrics, PushMetrics, Settings};
 pub use telemetry::{Telemetry, build, start};
 pub use traces::event;

@@ -5,6 +5,7 @@ mod variables;
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::Sampler;
+use tonic::metadata::MetadataMap;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// What [`start`](crate::start) sets up.
@@ -23,6 +24,31 @@ pub struct Settings {
     pub resource: Vec<(String, String)>,
     /// Where spans go; `None`: nowhere.
     pub export: Option<Export>,
+    /// Who gets the metrics.
+    pub metrics: ExportMetrics,
+}
+
+/// Who gets the metrics; `OTEL_METRICS_EXPORTER`, such as `prometheus,otlp`, or `none`.
+#[derive(Clone, Debug)]
+pub struct ExportMetrics {
+    /// Whether they can be read as `/metrics` on the admin port. By default they can.
+    pub prometheus: bool,
+    /// Where they are pushed to. By default nowhere.
+    pub push: Option<PushMetrics>,
+}
+
+/// How metrics reach a collector that they are pushed to.
+#[derive(Clone, Debug)]
+pub struct PushMetrics {
+    /// `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub endpoint: String,
+    /// `OTEL_EXPORTER_OTLP_METRICS_HEADERS`, else `OTEL_EXPORTER_OTLP_HEADERS`: what is
+    /// sent along, such as a key.
+    pub headers: MetadataMap,
+    /// `OTEL_METRIC_EXPORT_INTERVAL`: how often. By default 60 s.
+    pub interval: Duration,
+    /// `OTEL_METRIC_EXPORT_TIMEOUT`: how long the collector may take. By default 30 s.
+    pub timeout: Duration,
 }
 
 /// How spans reach a collector.
@@ -59,6 +85,7 @@ impl Default for Settings {
             service_name: None,
             resource: Vec::new(),
             export: None,
+            metrics: ExportMetrics { prometheus: true, push: None },
         }
     }
 }

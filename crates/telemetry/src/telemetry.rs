@@ -9,11 +9,20 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::logs::{self, Format, LogLevels};
+use crate::metrics::{Definition, Metrics, Push, Pushing, Total, Unit};
+use crate::resource;
 use crate::settings::Settings;
 use crate::traces::{self, Traces};
 
 /// How long [`Telemetry::stop`] takes at most.
 const STOP: Duration = Duration::from_secs(2);
+
+const DROPPED: Definition<Total, 1> = Total::define(
+    "trellis.telemetry.dropped",
+    Unit::NONE,
+    "What did not get out of this process: spans, or pushes of metrics.",
+    ["signal"],
+);
 
 /// The telemetry of a process. It works until [`stop`](Self::stop) is called.
 #[derive(Debug)]
@@ -21,6 +30,8 @@ const STOP: Duration = Duration::from_secs(2);
 pub struct Telemetry {
     levels: LogLevels,
     traces: Traces,
+    metrics: Metrics,
+    pushing: Option<Pushing>,
 }
 
 /// Sets up the telemetry of this process; `service` is what it is called where
@@ -52,15 +63,34 @@ where
     let itself = logs::Itself::default();
     let logs = logs::layer(format, writer, levels.clone(), itself.clone());
     let registry = tracing_subscriber::registry().with(logs);
-    let (dispatch, traces) = traces::add(registry, service, settings, &levels)?;
+    let resource = resource::of(service, settings);
+    let attributes = resource::attributes(&resource);
+    let (dispatch, traces) = traces::add(registry, resource, settings, &levels)?;
     itself.get_or_init(|| dispatch.downgrade());
-    Ok((dispatch, Telemetry { levels, traces }))
+
+    let metrics = Metrics::of(attributes.clone());
+    let (lost, losses) = (metrics.get(&DROPPED, ["spans"]), traces.losses());
+    metrics.before_reading(move || lost.set(number(losses())));
+    let failed = metrics.get(&DROPPED, ["metrics"]);
+    let push = |push| Push::start(metrics.clone(), push, attributes, failed);
+    let pushing = settings.metrics.push.as_ref().map(push).transpose()?;
+    Ok((dispatch, Telemetry { levels, traces, metrics, pushing }))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nothing here is counted beyond 2⁵³")]
+fn number(count: u64) -> f64 {
+    count as f64
 }
 
 impl Telemetry {
     /// What is logged, to be looked at and changed while the process runs.
     pub fn levels(&self) -> LogLevels {
         self.levels.clone()
+    }
+
+    /// What this process counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// How many finished spans of sampled traces were not exported, and never will
@@ -74,6 +104,11 @@ impl Telemetry {
     ///
     /// Spans that end afterwards are not exported; logs go on.
     pub async fn stop(self) {
-        self.traces.stop(STOP).await;
+        let pushing = async {
+            if let Some(pushing) = self.pushing {
+                pushing.stop(STOP).await;
+            }
+        };
+        tokio::join!(self.traces.stop(STOP), pushing);
     }
 }

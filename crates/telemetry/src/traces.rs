@@ -13,11 +13,9 @@ use opentelemetry::trace::{TraceContextExt as _, Tracer, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider,
 };
-use opentelemetry_semantic_conventions::resource::{SERVICE_NAME, SERVICE_VERSION};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::Layer;
@@ -56,7 +54,7 @@ pub fn event(
 /// Adds traces to `subscriber`, which they complete; `logs` is what it logs.
 pub(crate) fn add<S>(
     subscriber: S,
-    service: &str,
+    resource: Resource,
     settings: &Settings,
     logs: &LogLevels,
 ) -> anyhow::Result<(Dispatch, Traces)>
@@ -73,7 +71,7 @@ where
         return Ok((subscriber.with(ids).with(gate).into(), Traces(None)));
     };
     let tally = Arc::new(Tally::new(export.queue));
-    let provider = provider(resource(service, settings), export, &tally)?;
+    let provider = provider(resource, export, &tally)?;
     let tracer: SdkTracer = provider.tracer("trellis");
     let dispatch = subscriber.with(layer(tracer).with_filter(recorded)).with(gate).into();
     Ok((dispatch, Traces(Some((provider, tally)))))
@@ -123,25 +121,15 @@ fn provider(
         .build())
 }
 
-fn resource(service: &str, settings: &Settings) -> Resource {
-    let given =
-        settings.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-    let own_name = given.clone().all(|pair| pair.key.as_str() != SERVICE_NAME);
-    let name = match &settings.service_name {
-        Some(name) => Some(name.clone()),
-        None => own_name.then(|| service.to_owned()),
-    };
-    Resource::builder_empty()
-        .with_detector(Box::new(TelemetryResourceDetector))
-        .with_attribute(KeyValue::new(SERVICE_VERSION, env!("CARGO_PKG_VERSION")))
-        .with_attributes(given)
-        .with_attributes(name.map(|name| KeyValue::new(SERVICE_NAME, name)))
-        .build()
-}
-
 impl Traces {
     pub(crate) fn lost(&self) -> u64 {
         self.0.as_ref().map_or(0, |(_, tally)| tally.lost())
+    }
+
+    /// Says how many are lost whenever it is asked.
+    pub(crate) fn losses(&self) -> impl Fn() -> u64 + Send + 'static {
+        let tally = self.0.as_ref().map(|(_, tally)| Arc::clone(tally));
+        move || tally.as_ref().map_or(0, |tally| tally.lost())
     }
 
     /// Exports what waits, and gives up at `limit`.

@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use opentelemetry_sdk::trace::Sampler;
 use percent_encoding::percent_decode_str;
+use tonic::metadata::{AsciiMetadataValue, MetadataKey, MetadataMap};
 use tracing_subscriber::filter::Targets;
 
-use super::{Export, Settings};
+use super::{Export, ExportMetrics, PushMetrics, Settings};
 
 impl Settings {
     /// From the environment of this process.
@@ -35,6 +36,7 @@ impl Settings {
             service_name: (variables.get)("OTEL_SERVICE_NAME"),
             resource: variables.pairs("OTEL_RESOURCE_ATTRIBUTES")?,
             export: variables.export()?,
+            metrics: variables.metrics()?,
         })
     }
 }
@@ -67,15 +69,63 @@ impl Variables<'_> {
             sampler,
             queue,
         };
-        let endpoint = self.endpoint()?;
+        let endpoint = self.endpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")?;
         if disabled || exporter.as_deref() == Some("none") {
             return Ok(None);
         }
         Ok(endpoint.map(|endpoint| Export { endpoint, ..settings }))
     }
 
-    fn endpoint(&self) -> anyhow::Result<Option<String>> {
-        for name in ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+    fn metrics(&self) -> anyhow::Result<ExportMetrics> {
+        let exporters = (self.get)("OTEL_METRICS_EXPORTER");
+        let exporters = exporters.as_deref().unwrap_or("prometheus");
+        let (mut prometheus, mut otlp) = (false, false);
+        for exporter in exporters.split(',').map(str::trim) {
+            match exporter {
+                "prometheus" => prometheus = true,
+                "otlp" => otlp = true,
+                "none" => {}
+                other => bail!("OTEL_METRICS_EXPORTER `{other}` is none of prometheus, otlp, none"),
+            }
+        }
+        let mut headers =
+            ["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"].into_iter();
+        let headers = headers.find(|name| (self.get)(name).is_some());
+        let interval = self.millis(&["OTEL_METRIC_EXPORT_INTERVAL"])?;
+        let timeout = self.millis(&["OTEL_METRIC_EXPORT_TIMEOUT"])?;
+        let settings = PushMetrics {
+            endpoint: String::new(),
+            headers: headers.map(|name| self.headers(name)).transpose()?.unwrap_or_default(),
+            interval: interval.unwrap_or(Duration::from_mins(1)),
+            timeout: timeout.unwrap_or(Duration::from_secs(30)),
+        };
+        let endpoint = self.endpoint("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")?;
+        let disabled = self.parse::<bool>("OTEL_SDK_DISABLED")?.unwrap_or(false);
+        let push = match endpoint {
+            Some(endpoint) => Some(PushMetrics { endpoint, ..settings }).filter(|_| otlp),
+            None if otlp => bail!(
+                "OTEL_METRICS_EXPORTER is otlp, but OTEL_EXPORTER_OTLP_ENDPOINT does not say where to"
+            ),
+            None => None,
+        };
+        Ok(ExportMetrics { prometheus, push: push.filter(|_| !disabled) })
+    }
+
+    fn headers(&self, name: &str) -> anyhow::Result<MetadataMap> {
+        let mut headers = MetadataMap::new();
+        for (key, value) in self.pairs(name)? {
+            // What a value is may be a secret.
+            let key = MetadataKey::from_bytes(key.as_bytes());
+            let key = key.with_context(|| format!("{name} has a name that no header can have"))?;
+            let value = value.parse::<AsciiMetadataValue>();
+            let value = value.with_context(|| format!("{name} has a bad value for `{key}`"))?;
+            headers.insert(key, value);
+        }
+        Ok(headers)
+    }
+
+    fn endpoint(&self, own: &str) -> anyhow::Result<Option<String>> {
+        for name in [own, "OTEL_EXPORTER_OTLP_ENDPOINT"] {
             let Some(endpoint) = (self.get)(name) else { continue };
             let uri: http::Uri =
                 endpoint.parse().with_context(|| format!("{name} `{endpoint}` is no URL"))?;
