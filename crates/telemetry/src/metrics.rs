@@ -34,6 +34,7 @@ mod push;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
 
 pub use definition::{Definition, Sort, Unit};
 pub use exemplar::Exemplar;
@@ -99,7 +100,7 @@ impl Metrics {
         prometheus::encode(&self.read(), &self.0.resource, prometheus::Dialect::Text)
     }
 
-    /// The text of OpenMetrics 1.0, which can hold exemplars.
+    /// The text of `OpenMetrics` 1.0, which can hold exemplars.
     pub fn open_metrics(&self) -> String {
         prometheus::encode(&self.read(), &self.0.resource, prometheus::Dialect::OpenMetrics)
     }
@@ -125,6 +126,12 @@ impl Metrics {
         let families = self.0.families.read().unwrap_or_else(PoisonError::into_inner);
         families.values().map(|family| family.read()).collect()
     }
+}
+
+/// What leaves the process says when it was true for the world.
+#[expect(clippy::disallowed_methods, reason = "whoever reads it compares it with their own clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 impl fmt::Debug for Metrics {

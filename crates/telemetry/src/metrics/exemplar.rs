@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 
+use super::now;
+
 /// A value with the span that it was measured in, which is in a sampled trace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exemplar {
@@ -32,7 +34,7 @@ impl Slot {
         // Whoever holds it puts one in that is as good.
         if let Ok(mut exemplar) = self.exemplar.try_lock() {
             let (trace_id, span_id) = (span.trace_id(), span.span_id());
-            *exemplar = Some(Exemplar { value, time: SystemTime::now(), trace_id, span_id });
+            *exemplar = Some(Exemplar { value, time: now(), trace_id, span_id });
             self.is_filled.store(true, Ordering::Relaxed);
         }
     }

@@ -13,6 +13,7 @@ use super::definition::{About, Sort};
 use super::exemplar::Exemplar;
 use super::family::{Reading, Value};
 use super::handle::Buckets;
+use super::now;
 
 /// What a process is, as text.
 pub(super) type Attributes = Vec<(String, String)>;
@@ -23,7 +24,7 @@ pub(super) fn request(
     resource: &Attributes,
     start: SystemTime,
 ) -> ExportMetricsServiceRequest {
-    let span = Span { start: nanos(start), end: nanos(SystemTime::now()) };
+    let span = Span { start: nanos(start), end: nanos(now()) };
     let metrics = readings.into_iter().map(|reading| metric(reading, span)).collect();
     let scope = InstrumentationScope { name: "trellis".to_owned(), ..Default::default() };
     let scope = proto::ScopeMetrics { scope: Some(scope), metrics, ..Default::default() };
@@ -111,12 +112,12 @@ fn distribution(
         sum: Some(sum),
         bucket_counts: counts,
         explicit_bounds: bounds.to_vec(),
-        exemplars: exemplars.into_iter().flatten().map(example).collect(),
+        exemplars: exemplars.iter().flatten().map(example).collect(),
         ..Default::default()
     })
 }
 
-fn example(exemplar: Exemplar) -> proto::Exemplar {
+fn example(exemplar: &Exemplar) -> proto::Exemplar {
     proto::Exemplar {
         time_unix_nano: nanos(exemplar.time),
         span_id: exemplar.span_id.to_bytes().to_vec(),

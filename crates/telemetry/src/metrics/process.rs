@@ -1,8 +1,7 @@
 //! What the kernel and the runtime say about this process.
 
-use std::time::Instant;
-
 use tokio::runtime::RuntimeMetrics;
+use tokio::time::Instant;
 
 use super::definition::Definition;
 use super::handle::{Gauge, Total};

@@ -1,6 +1,6 @@
 //! The text that Prometheus reads.
 //!
-//! The formats are Prometheus' text format 0.0.4 and OpenMetrics 1.0; they differ in
+//! The formats are Prometheus' text format 0.0.4 and `OpenMetrics` 1.0; they differ in
 //! what a counter's family is called, in the unit, in exemplars and in the end.
 
 use std::fmt::{self, Write as _};

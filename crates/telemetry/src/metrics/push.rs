@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::otlp::{self, Attributes};
-use super::{Metrics, Total};
+use super::{Metrics, Total, now};
 use crate::settings::PushMetrics;
 
 /// How seldom the log says again that the collector takes nothing.
@@ -25,7 +25,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Pushing {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinSet<()>,
 }
 
 pub(crate) struct Push {
@@ -50,7 +50,7 @@ impl Push {
         failed: Total,
     ) -> anyhow::Result<Pushing> {
         let endpoint = Endpoint::from_shared(settings.endpoint.clone())?;
-        let channel = endpoint.connect_timeout(settings.timeout).connect_lazy();
+        let channel = connect(&endpoint.connect_timeout(settings.timeout));
         let client = MetricsServiceClient::new(channel)
             .max_decoding_message_size(MAX_ANSWER)
             .max_encoding_message_size(MAX_BATCH);
@@ -59,14 +59,15 @@ impl Push {
             client,
             headers: settings.headers.clone(),
             resource,
-            start: SystemTime::now(),
+            start: now(),
             timeout: settings.timeout,
             failed,
             failures: 0.0,
             told: None,
         };
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(push.run(settings.interval, stopped));
+        let mut task = JoinSet::new();
+        task.spawn(push.run(settings.interval, stopped));
         Ok(Pushing { stop, task })
     }
 
@@ -104,14 +105,18 @@ impl Push {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "whoever pushes keeps the deadline, one at a time")]
+fn connect(endpoint: &Endpoint) -> Channel {
+    endpoint.connect_lazy()
+}
+
 impl Pushing {
     /// Pushes a last time, for as long as `limit`.
     pub(crate) async fn stop(self, limit: Duration) {
         let Self { stop, mut task } = self;
         // It has ended by itself only if it panicked, and then there is nothing to do.
         let _ = stop.send(());
-        if timeout(limit, &mut task).await.is_err() {
-            task.abort();
-        }
+        // What takes longer ends with the set.
+        let _ = timeout(limit, task.join_next()).await;
     }
 }
