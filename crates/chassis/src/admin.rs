@@ -4,6 +4,8 @@
 //! It has a port of its own, so that it answers when the public one is full, and
 //! so that nobody outside can ask.
 
+mod metrics;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,8 +16,10 @@ use http::{Method, StatusCode, Uri};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use trellis_resilience::registry::{self, Registry};
+use trellis_telemetry::Metrics;
 
 use crate::listen::{self, Limits};
+use crate::measure::Calls;
 use crate::server::Front;
 use crate::shutdown::Shutdown;
 
@@ -79,11 +83,22 @@ impl Gate {
 /// Where breakers and chaos are seen and commanded.
 const RESILIENCE: &str = "/debug/resilience";
 
-/// Answers `/livez`, `/readyz` and `/debug/resilience` on `listener` until the stop is
-/// requested. Whoever reaches it may command, so it is not for customers.
-pub fn serve(listener: TcpListener, readiness: Readiness, registry: Registry, shutdown: &Shutdown) {
-    let front = Front::open("admin", &Registry::new(registry.environment().clone()));
-    let router = router(readiness, shutdown).merge(resilience(registry));
+/// Answers `/livez`, `/readyz`, `/debug/resilience`, and `/metrics` if there are any to
+/// be shown, on `listener` until the stop is requested. Whoever reaches it may command,
+/// so it is not for customers.
+pub fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    registry: Registry,
+    metrics: Option<Metrics>,
+    shutdown: &Shutdown,
+) {
+    let calls = Calls::served(&Metrics::default(), &Arc::default());
+    let front = Front::open("admin", &Registry::new(registry.environment().clone()), calls);
+    let mut router = router(readiness, shutdown).merge(resilience(registry));
+    if let Some(metrics) = metrics {
+        router = router.merge(metrics::router(metrics));
+    }
     listen::http("admin", router, listener, Limits::INTERNAL, front, shutdown);
 }
 

@@ -20,6 +20,7 @@ pub mod admin;
 
 pub mod config;
 
+mod measure;
 mod server;
 
 pub use clock::{Clock, ManualClock, SystemClock};

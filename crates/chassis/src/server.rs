@@ -21,7 +21,8 @@ use trellis_resilience::grpc::server::{self, ServerLayer};
 use trellis_resilience::policy::PolicyTable;
 use trellis_resilience::registry::Registry;
 
-use crate::trace::{Served, Traced};
+use crate::measure::Calls;
+use crate::trace::{Heard, Served};
 
 /// What chaos calls the handlers of a process, whatever they are.
 const SERVER: &str = "server";
@@ -38,6 +39,7 @@ const MIN_LIMIT: usize = 128;
 pub struct Front {
     layer: ServerLayer,
     chaos: ChaosLayer,
+    calls: Calls,
     /// Whether calls come from outside of the process.
     is_door: bool,
 }
@@ -46,29 +48,40 @@ pub struct Front {
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     inner: server::Server<Chaotic<Router>>,
+    calls: Calls,
     is_door: bool,
 }
 
 impl Front {
     /// A door that refuses what would be too much at once, the least critical first;
     /// `policies` says how critical each call is, and which are streams.
-    pub(crate) fn limited(name: &str, policies: PolicyTable, registry: &Registry) -> Self {
+    pub(crate) fn limited(
+        name: &str,
+        policies: PolicyTable,
+        registry: &Registry,
+        calls: Calls,
+    ) -> Self {
         let limits = limit::Settings {
             initial: 2 * MIN_LIMIT,
             min: MIN_LIMIT,
             ..limit::Settings::default()
         };
         let builder = ServerLayer::builder(name).limiter(limits).policies(policies);
-        Self { is_door: true, ..Self::new(builder.registry(registry), registry) }
+        Self { is_door: true, ..Self::new(builder.registry(registry), registry, calls) }
     }
 
     /// A door inside of this process, behind one that is limited. It lets everyone in
     /// at once, so operators would see nothing there.
-    pub(crate) fn open(name: &str, registry: &Registry) -> Self {
-        Self::new(ServerLayer::builder(name).unlimited(), registry)
+    pub(crate) fn open(name: &str, registry: &Registry, calls: Calls) -> Self {
+        Self::new(ServerLayer::builder(name).unlimited(), registry, calls)
     }
 
-    fn new(builder: server::Builder, registry: &Registry) -> Self {
+    /// The same for those who are inside already.
+    pub(crate) fn inside(&self) -> Self {
+        Self { is_door: false, ..self.clone() }
+    }
+
+    fn new(builder: server::Builder, registry: &Registry, calls: Calls) -> Self {
         let environment = registry.environment().clone();
         let random = Arc::clone(&environment.random);
         let chaos = ChaosLayer::new(Arc::clone(registry.chaos()), SERVER, random);
@@ -76,7 +89,7 @@ impl Front {
         let builder = builder.environment(environment).broken(broken).head_start(Duration::ZERO);
         let layer = builder.build();
         let layer = layer.expect("1 <= 128 <= 256 <= 1000");
-        Self { layer, chaos, is_door: false }
+        Self { layer, chaos, calls, is_door: false }
     }
 }
 
@@ -84,7 +97,8 @@ impl Server {
     pub(crate) fn new(router: Router, front: &Front) -> Self {
         // With its state given, the router does not rebuild itself for each call.
         let handlers = front.chaos.layer(router.with_state(()));
-        Self { inner: front.layer.layer(handlers), is_door: front.is_door }
+        let (calls, is_door) = (front.calls.clone(), front.is_door);
+        Self { inner: front.layer.layer(handlers), calls, is_door }
     }
 }
 
@@ -97,14 +111,14 @@ impl tower::Service<Request<Body>> for Server {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let mut served = Served::begin(&request, self.is_door);
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let mut served = Served::begin(&mut request, self.is_door, &self.calls);
         let span = served.span().clone();
         let call = span.in_scope(|| self.inner.call(request)).instrument(span);
         Box::pin(async move {
             let mut response = call.await.unwrap_or_else(|never| match never {});
             served.answer(&mut response);
-            Ok(response.map(|body| Body::new(Traced::new(body, served))))
+            Ok(response.map(|body| Body::new(Heard::new(body, served))))
         })
     }
 }
@@ -126,11 +140,13 @@ mod tests {
     use tower::Service as _;
     use trellis_resilience::Environment;
     use trellis_resilience::grpc::server::PATIENCE;
+    use trellis_telemetry::Metrics;
 
     use super::*;
 
     fn server(router: Router) -> Server {
-        Server::new(router, &Front::open("test", &Registry::new(Environment::tokio())))
+        let calls = Calls::served(&Metrics::default(), &Arc::default());
+        Server::new(router, &Front::open("test", &Registry::new(Environment::tokio()), calls))
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,16 +9,21 @@
 mod body;
 mod outcome;
 
+use std::sync::{Arc, OnceLock};
+
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use tokio::time::Instant;
-use tonic::Code;
 use tracing::field::Empty;
 use tracing::{Level, Span};
-use trellis_telemetry::propagation;
+use trellis_telemetry::propagation::{self, Remote};
 
-pub(crate) use body::Traced;
+pub use outcome::Cause;
 
+pub(crate) use body::{Ends, Heard};
+pub(crate) use outcome::code;
+
+use crate::measure::{Calls, Series};
 use outcome::Outcome;
 
 const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
@@ -30,16 +35,21 @@ pub(crate) struct Served {
     began: Instant,
     /// Whether it came from outside of the process; its end is a line of the log then.
     is_door: bool,
-    protocol: Protocol,
+    call: Call,
+    calls: Calls,
     /// `None` once it has ended.
     outcome: Option<Outcome>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
-    Grpc,
-    Http,
+#[derive(Debug)]
+enum Call {
+    Grpc(Arc<Series>),
+    Http(Method, Matched),
 }
+
+/// The template of the route that a request of HTTP took, once it is known.
+#[derive(Clone, Debug, Default)]
+struct Matched(Arc<OnceLock<String>>);
 
 /// The level is a constant of each place that makes a span.
 macro_rules! grpc_span {
@@ -77,24 +87,31 @@ macro_rules! http_span {
 }
 
 impl Served {
-    pub(crate) fn begin<B>(request: &Request<B>, is_door: bool) -> Self {
+    pub(crate) fn begin<B>(request: &mut Request<B>, is_door: bool, calls: &Calls) -> Self {
         let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(is_grpc);
-        let (method, protocol) = if is_grpc {
-            (request.uri().path().trim_start_matches('/'), Protocol::Grpc)
+        let method = if is_grpc {
+            request.uri().path().trim_start_matches('/')
         } else {
-            (request.method().as_str(), Protocol::Http)
+            request.method().as_str()
         };
-        let span = match (protocol, is_door) {
-            (Protocol::Grpc, true) => grpc_span!(Level::INFO, method),
-            (Protocol::Grpc, false) => grpc_span!(Level::DEBUG, method),
-            (Protocol::Http, true) => http_span!(Level::INFO, method),
-            (Protocol::Http, false) => http_span!(Level::DEBUG, method),
+        let span = match (is_grpc, is_door) {
+            (true, true) => grpc_span!(Level::INFO, method),
+            (true, false) => grpc_span!(Level::DEBUG, method),
+            (false, true) => http_span!(Level::INFO, method),
+            (false, false) => http_span!(Level::DEBUG, method),
         };
         if let Some(caller) = propagation::extract(request.headers()) {
             propagation::set_parent(&span, &caller);
         }
-        let outcome = Some(Outcome::Unknown);
-        Self { span, began: Instant::now(), is_door, protocol, outcome }
+        let call = if is_grpc {
+            Call::Grpc(calls.method(method))
+        } else {
+            let matched = Matched::default();
+            request.extensions_mut().insert(matched.clone());
+            Call::Http(request.method().clone(), matched)
+        };
+        let (began, calls) = (Instant::now(), calls.clone());
+        Self { span, began, is_door, call, calls, outcome: Some(Outcome::Unknown) }
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -107,29 +124,58 @@ impl Served {
             let value = HeaderValue::try_from(trace_id.to_string());
             response.headers_mut().insert(TRACE_ID, value.expect("hex digits are a value"));
         }
-        match self.protocol {
-            Protocol::Http => self.outcome = Some(Outcome::Http(response.status())),
+        match self.call {
+            Call::Http(..) => {
+                let cause = response.extensions_mut().remove::<Cause>();
+                self.outcome = Some(Outcome::Http(response.status(), cause));
+            }
             // An answer that is only an error has it in its head.
-            Protocol::Grpc => self.hear(response.headers()),
+            Call::Grpc(_) => self.hear(response.headers()),
         }
     }
 
-    /// Headers or trailers, which may say how the call ended.
+    fn measure(&self, outcome: &Outcome) {
+        let (took, span) = (self.began.elapsed(), || Remote::of(&self.span));
+        match (&self.call, outcome) {
+            (Call::Grpc(series), Outcome::Grpc(cause)) => {
+                self.calls.record(series, cause.code(), took, span);
+            }
+            (Call::Http(method, matched), Outcome::Http(status, _)) => {
+                let route = matched.0.get().map_or("", String::as_str);
+                self.calls.record_http((method, route, *status), took, span);
+            }
+            // Whoever asked over HTTP has gone before there was any status.
+            _ => {}
+        }
+    }
+}
+
+impl Ends for Served {
     fn hear(&mut self, headers: &HeaderMap) {
-        if let (Some(outcome), Some(said)) = (&mut self.outcome, Outcome::grpc(headers)) {
-            *outcome = said;
+        if let (Some(outcome), Some(cause)) =
+            (&mut self.outcome, Cause::said(headers, self.is_door))
+        {
+            *outcome = Outcome::Grpc(cause);
         }
     }
 
-    /// The answer is out.
     fn end(&mut self) {
-        let Some(outcome) = self.outcome.take() else { return };
+        let Some(mut outcome) = self.outcome.take() else { return };
+        if let (Call::Grpc(_), Outcome::Unknown) = (&self.call, &outcome) {
+            // It ended without a status, which a caller takes for this one.
+            outcome = Outcome::Grpc(Cause::unknown());
+        }
         outcome.record(&self.span);
+        self.measure(&outcome);
         if self.is_door {
             let _entered = self.span.enter();
             let duration_ms = self.began.elapsed().as_secs_f64() * 1_000.0;
             outcome.log((duration_ms * 1_000.0).round() / 1_000.0);
         }
+    }
+
+    fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.span.in_scope(work)
     }
 }
 
@@ -137,7 +183,7 @@ impl Drop for Served {
     /// Whoever called has gone, if the answer is not out.
     fn drop(&mut self) {
         if let Some(outcome @ Outcome::Unknown) = &mut self.outcome {
-            *outcome = Outcome::Grpc { code: Code::Cancelled, reason: None };
+            *outcome = Outcome::Grpc(Cause::cancelled());
         }
         self.end();
     }
@@ -148,8 +194,11 @@ fn is_grpc(content_type: &HeaderValue) -> bool {
 }
 
 /// Names the route of the HTTP request that is being served, such as `/v1/orders/{id}`.
-pub fn route(method: &str, route: &str) {
+pub fn route<B>(request: &Request<B>, route: &str) {
     let span = Span::current();
     span.record("http.route", route);
-    span.record("otel.name", format_args!("{method} {route}"));
+    span.record("otel.name", format_args!("{} {route}", request.method()));
+    if let Some(Matched(matched)) = request.extensions().get() {
+        matched.get_or_init(|| route.to_owned());
+    }
 }

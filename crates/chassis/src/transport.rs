@@ -4,6 +4,7 @@
 //! edge, and both end in the same server stack. How large a message may be is up to the
 //! generated clients and servers, and the same on either.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +18,17 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 use trellis_resilience::Environment;
 use trellis_resilience::core::{breaker, throttle};
-use trellis_resilience::grpc::client::{Builder, Client};
+use trellis_resilience::grpc::client::{Builder, Client, Peer};
 use trellis_resilience::net::endpoint;
 use trellis_resilience::net::fleet::{self, Fleet};
 use trellis_resilience::net::resolve::Target;
-use trellis_resilience::observe::{LogListener, Recorder};
+use trellis_resilience::observe::LogListener;
 use trellis_resilience::policy::{MethodPolicy, PolicyTable};
 use trellis_resilience::registry::Registry;
-use trellis_telemetry::propagation;
+use trellis_telemetry::{Metrics, propagation};
 
 use crate::deadline::CLIENT_PATIENCE;
+use crate::measure::{Calls, Facade, Measured};
 use crate::server::{Front, Server};
 
 /// A road to a peer: what every generated client is made over.
@@ -49,6 +51,8 @@ pub struct Edge {
 #[derive(Clone, Debug)]
 pub struct Roads {
     registry: Registry,
+    metrics: Metrics,
+    served: Calls,
 }
 
 impl Edge {
@@ -71,18 +75,25 @@ impl Edge {
 }
 
 impl Roads {
-    /// Logs what happens to them, and counts it in memory.
+    /// For a caller who shares nothing with others. What happens is logged, and what is
+    /// counted is seen by nobody.
     pub fn new() -> Self {
-        let recorder = Arc::new(Recorder::default());
+        Self::counting(&Metrics::default(), [])
+    }
+
+    /// Logs what happens to them, and counts it in `metrics`; `methods` are those that
+    /// are served anywhere, such as `package.Service/Method`.
+    pub fn counting(metrics: &Metrics, methods: impl IntoIterator<Item = String>) -> Self {
         let environment = Environment {
             listener: Arc::new(LogListener),
-            metrics: Arc::clone(&recorder) as _,
+            metrics: Arc::new(Facade(metrics.clone())),
             ..Environment::tokio()
         };
         let registry = Registry::new(environment);
-        // It is kept by the environment, for as long as there is a registry.
-        registry.watch("metrics", "all", &recorder);
-        Self { registry }
+        metrics.before_reading(registry.publisher());
+        let known: Arc<HashSet<String>> = Arc::new(methods.into_iter().collect());
+        let (metrics, served) = (metrics.clone(), Calls::served(metrics, &known));
+        Self { registry, metrics, served }
     }
 
     /// Everything that operators can look at and command.
@@ -90,10 +101,15 @@ impl Roads {
         &self.registry
     }
 
+    /// What is counted of them.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// A door of this process that is called `name`. `policies` says of the calls that
     /// come in how critical they are, and which are streams.
     pub fn front(&self, name: &str, policies: PolicyTable) -> Front {
-        Front::limited(name, policies, &self.registry)
+        Front::limited(name, policies, &self.registry, self.served.clone())
     }
 
     /// The road to a peer in this process.
@@ -102,17 +118,18 @@ impl Roads {
     /// would break. The handler runs inside the caller's task and ends when the caller
     /// stops waiting.
     pub fn local(&self, edge: &Edge, routes: Routes) -> Transport {
-        self.behind(&Front::open(edge.name, &self.registry), edge, routes)
+        let front = Front::open(edge.name, &self.registry, self.served.clone());
+        self.behind(&front, edge, routes)
     }
 
     /// As [`Self::local`], behind a door that others come through as well.
     pub fn behind(&self, front: &Front, edge: &Edge, routes: Routes) -> Transport {
-        let peer = Server::new(routes.into_axum_router(), front)
+        let peer = Server::new(routes.into_axum_router(), &front.inside())
             .map_request(|request: Request<Body>| request.map(axum::body::Body::new))
             .map_response(|response| response.map(Body::new))
             .map_err(|never: Infallible| match never {});
         let client = self.client(edge).over(peer).build();
-        Transport::new(client.expect("the settings that are not set are sound"))
+        self.measured(edge, client.expect("the settings that are not set are sound"))
     }
 
     /// The road to the instances of a peer at `target`, such as `http://inventory:8080`
@@ -131,7 +148,11 @@ impl Roads {
             .environment(self.registry.environment().clone())
             .build()
             .context("the fleet cannot be made so")?;
-        Ok(Transport::new(self.client(edge).fleet(fleet).build()?))
+        Ok(self.measured(edge, self.client(edge).fleet(fleet).build()?))
+    }
+
+    fn measured(&self, edge: &Edge, client: Client<impl Peer>) -> Transport {
+        Transport::new(Measured::new(client, Calls::made(&self.metrics, edge.name)))
     }
 
     fn client(&self, edge: &Edge) -> Builder<()> {

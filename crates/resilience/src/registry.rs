@@ -107,6 +107,17 @@ impl Registry {
         }
     }
 
+    /// Does [`publish`](Self::publish) whenever it is called, for as long as somebody
+    /// else keeps this registry: for the library that metrics go to.
+    pub fn publisher(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.0);
+        move || {
+            if let Some(shared) = shared.upgrade() {
+                Self(shared).publish();
+            }
+        }
+    }
+
     /// How everything is now, in a stable order:
     /// `{"breakers": {"inventory": {..}}, "chaos": [..], ..}`. Gauges that are shown in
     /// it are up to date, as after [`publish`](Self::publish).

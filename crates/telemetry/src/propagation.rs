@@ -86,6 +86,11 @@ impl Remote {
         self.0.trace_id()
     }
 
+    /// The span itself.
+    pub fn span_id(&self) -> SpanId {
+        self.0.span_id()
+    }
+
     /// Whether it is exported, as far as its process knew.
     pub fn is_sampled(&self) -> bool {
         self.0.is_sampled()

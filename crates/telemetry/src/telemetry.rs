@@ -32,6 +32,7 @@ pub struct Telemetry {
     traces: Traces,
     metrics: Metrics,
     pushing: Option<Pushing>,
+    shows_metrics: bool,
 }
 
 /// Sets up the telemetry of this process; `service` is what it is called where
@@ -74,7 +75,8 @@ where
     let failed = metrics.get(&DROPPED, ["metrics"]);
     let push = |push| Push::start(metrics.clone(), push, attributes, failed);
     let pushing = settings.metrics.push.as_ref().map(push).transpose()?;
-    Ok((dispatch, Telemetry { levels, traces, metrics, pushing }))
+    let shows_metrics = settings.metrics.prometheus;
+    Ok((dispatch, Telemetry { levels, traces, metrics, pushing, shows_metrics }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nothing here is counted beyond 2⁵³")]
@@ -91,6 +93,11 @@ impl Telemetry {
     /// What this process counts.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Whether they are shown as `/metrics` on the admin port.
+    pub fn shows_metrics(&self) -> bool {
+        self.shows_metrics
     }
 
     /// How many finished spans of sampled traces were not exported, and never will

@@ -47,7 +47,7 @@ impl Transcoder {
             Ok(bound) => bound,
             Err(refusal) => return refusal.into_response(),
         };
-        trace::route(request.method().as_str(), &bound.route);
+        trace::route(&request, &bound.route);
         let method = bound.method.clone();
         let policy = caching::policy(method.full_name());
         let answer = match self.call(bound, request).await {

@@ -11,6 +11,8 @@ mod serve;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use trellis_telemetry::Telemetry;
+
 use crate::cli::{Cli, Command};
 use crate::config::Config;
 use crate::replay;
@@ -19,16 +21,16 @@ use crate::telemetry;
 /// Runs a command.
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::start(&cli)?;
-    let outcome = obey(cli).await;
+    let outcome = obey(cli, &telemetry).await;
     telemetry.stop().await;
     outcome
 }
 
-async fn obey(cli: Cli) -> anyhow::Result<ExitCode> {
+async fn obey(cli: Cli, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
     let config = Config::load(cli.config.as_deref())?;
     match cli.command {
-        None => serve::run(cli.serve, config).await,
-        Some(Command::Serve(serve)) => serve::run(serve, config).await,
+        None => serve::run(cli.serve, config, telemetry).await,
+        Some(Command::Serve(serve)) => serve::run(serve, config, telemetry).await,
         Some(Command::Import(import)) => import::run(import, &config).await,
         Some(Command::Replay(replay)) => replay::run(replay).await,
         Some(Command::Load(load)) => load::run(load).await,

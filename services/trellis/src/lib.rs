@@ -10,6 +10,7 @@ pub mod role;
 mod admin_token;
 mod catalogue;
 mod commands;
+mod methods;
 mod replay;
 mod retail;
 mod session;

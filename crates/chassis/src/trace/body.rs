@@ -3,33 +3,46 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::Served;
+/// Hears how a call ends.
+pub(crate) trait Ends {
+    /// Headers or trailers, which may say how it ended.
+    fn hear(&mut self, headers: &HeaderMap);
 
-/// Passes an answer on, and hears how it ends.
-#[derive(Debug)]
-pub(crate) struct Traced<B> {
-    inner: B,
-    served: Served,
+    /// The answer is out.
+    fn end(&mut self);
+
+    /// Is around all that is done for the call.
+    fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        work()
+    }
 }
 
-impl<B: Body> Traced<B> {
-    pub(crate) fn new(inner: B, served: Served) -> Self {
-        let mut traced = Self { inner, served };
-        traced.end_if_out();
-        traced
+/// Passes an answer on to somebody, while `call` hears how it ends.
+#[derive(Debug)]
+pub(crate) struct Heard<B, C> {
+    inner: B,
+    call: C,
+}
+
+impl<B: Body, C: Ends> Heard<B, C> {
+    pub(crate) fn new(inner: B, call: C) -> Self {
+        let mut heard = Self { inner, call };
+        heard.end_if_out();
+        heard
     }
 
     /// Nobody need ask again for a body that says itself that nothing follows.
     fn end_if_out(&mut self) {
         if self.inner.is_end_stream() {
-            self.served.end();
+            self.call.end();
         }
     }
 }
 
-impl<B: Body + Unpin> Body for Traced<B> {
+impl<B: Body + Unpin, C: Ends + Unpin> Body for Heard<B, C> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -37,19 +50,17 @@ impl<B: Body + Unpin> Body for Traced<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = &mut *self;
-        let entered = this.served.span.clone().entered();
-        let polled = Pin::new(&mut this.inner).poll_frame(cx);
-        drop(entered);
+        let Self { inner, call } = &mut *self;
+        let polled = call.within(|| Pin::new(inner).poll_frame(cx));
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    this.served.hear(trailers);
+                    self.call.hear(trailers);
                 }
-                this.end_if_out();
+                self.end_if_out();
             }
-            Poll::Ready(Some(Err(_)) | None) => this.served.end(),
+            Poll::Ready(Some(Err(_)) | None) => self.call.end(),
         }
         polled
     }

@@ -7,41 +7,71 @@ use tonic_types::StatusExt as _;
 use tracing::Span;
 use trellis_resilience::grpc::code::name;
 
+/// How a call of gRPC ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cause {
+    code: Code,
+    /// That of `google.rpc.ErrorInfo`.
+    reason: Option<String>,
+}
+
 /// What is known of the end of a call.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// It has not come, or did not say.
     Unknown,
-    Grpc {
-        code: Code,
-        /// That of `google.rpc.ErrorInfo`.
-        reason: Option<String>,
-    },
-    Http(StatusCode),
+    Grpc(Cause),
+    /// And of the call of gRPC that it became, if that failed.
+    Http(StatusCode, Option<Cause>),
 }
 
 const STATUS: &str = "grpc-status";
 const DETAILS: &str = "grpc-status-details-bin";
 
-impl Outcome {
-    /// `None` if the headers do not say how the call ended.
-    pub(super) fn grpc(headers: &HeaderMap) -> Option<Self> {
-        let code = Code::from_bytes(headers.get(STATUS)?.as_bytes());
-        let reason = if code == Code::Ok { None } else { reason(headers, code) };
-        Some(Self::Grpc { code, reason })
+/// What headers or trailers say; `None` if they do not say how the call ended.
+pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
+    Some(Code::from_bytes(headers.get(STATUS)?.as_bytes()))
+}
+
+impl Cause {
+    /// Goes with an answer of HTTP as an extension, which has no other place for it.
+    pub fn of(status: &Status) -> Self {
+        Self { code: status.code(), reason: reason(status) }
     }
 
+    /// `None` if the headers do not say how the call ended. The reason is looked for
+    /// only if somebody wants it.
+    pub(super) fn said(headers: &HeaderMap, wants_reason: bool) -> Option<Self> {
+        let code = code(headers)?;
+        let has_reason = wants_reason && code != Code::Ok;
+        Some(Self { code, reason: if has_reason { detailed_reason(headers, code) } else { None } })
+    }
+
+    pub(super) fn cancelled() -> Self {
+        Self { code: Code::Cancelled, reason: None }
+    }
+
+    pub(super) fn unknown() -> Self {
+        Self { code: Code::Unknown, reason: None }
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+}
+
+impl Outcome {
     pub(super) fn record(&self, span: &Span) {
         match self {
             Self::Unknown => {}
-            Self::Grpc { code, .. } => {
+            Self::Grpc(Cause { code, .. }) => {
                 span.record("rpc.response.status_code", name(*code));
                 if is_fault(*code) {
                     span.record("error.type", name(*code));
                     span.record("otel.status_code", "ERROR");
                 }
             }
-            Self::Http(status) => {
+            Self::Http(status, _) => {
                 span.record("http.response.status_code", status.as_u16());
                 if status.is_server_error() {
                     span.record("error.type", status.as_str());
@@ -54,23 +84,31 @@ impl Outcome {
     pub(super) fn log(&self, duration_ms: f64) {
         match self {
             Self::Unknown => tracing::info!(duration_ms, "served"),
-            Self::Grpc { code, reason } => {
+            Self::Grpc(Cause { code, reason }) => {
                 tracing::info!(code = name(*code), reason, duration_ms, "served");
             }
-            Self::Http(status) => {
+            Self::Http(status, None) => {
                 tracing::info!(status = status.as_u16(), duration_ms, "served");
+            }
+            Self::Http(status, Some(Cause { code, reason })) => {
+                let (status, code) = (status.as_u16(), name(*code));
+                tracing::info!(status, code, reason, duration_ms, "served");
             }
         }
     }
 }
 
-/// What it says is checked, as it comes from a handler and its peers: what goes into the
-/// log is a word of ours, and nothing that a customer typed.
-fn reason(headers: &HeaderMap, code: Code) -> Option<String> {
+fn detailed_reason(headers: &HeaderMap, code: Code) -> Option<String> {
     let details = headers.get(DETAILS)?;
     let only = HeaderMap::from_iter([(http::HeaderName::from_static(DETAILS), details.clone())]);
     let details = MetadataMap::from_headers(only).get_bin(DETAILS)?.to_bytes().ok()?;
-    let info = Status::with_details(code, "", details).get_details_error_info()?;
+    reason(&Status::with_details(code, "", details))
+}
+
+/// What it says is checked, as it comes from a handler and its peers: what goes into the
+/// log is a word of ours, and nothing that a customer typed.
+fn reason(status: &Status) -> Option<String> {
+    let info = status.get_details_error_info()?;
     let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     Some(info.reason).filter(|reason| reason.chars().all(is_word))
 }
@@ -94,21 +132,25 @@ mod tests {
 
     use super::*;
 
-    fn said(reason: &str) -> Outcome {
+    fn failed(reason: &str) -> Status {
         let details = ErrorDetails::with_error_info(reason, "test", []);
-        let status = Status::with_error_details(Code::NotFound, "it is gone", details);
-        Outcome::grpc(status.into_http::<()>().headers()).unwrap()
+        Status::with_error_details(Code::NotFound, "it is gone", details)
+    }
+
+    fn said(headers: &HeaderMap) -> Cause {
+        Cause::said(headers, true).unwrap()
     }
 
     #[test]
     fn the_reason_is_that_of_the_error_info_if_it_is_a_word() {
-        let reason = |outcome| match outcome {
-            Outcome::Grpc { code: Code::NotFound, reason } => reason,
-            other => panic!("{other:?}"),
-        };
+        let known = failed("PRODUCT_NOT_FOUND");
+        let cause = Cause { code: Code::NotFound, reason: Some("PRODUCT_NOT_FOUND".to_owned()) };
+        assert_eq!(Cause::of(&known), cause);
+        assert_eq!(said(known.into_http::<()>().headers()), cause);
 
-        assert_eq!(reason(said("PRODUCT_NOT_FOUND")).as_deref(), Some("PRODUCT_NOT_FOUND"));
-        assert_eq!(reason(said("ada@example.com is not known")), None);
+        let typed = failed("ada@example.com is not known");
+        assert_eq!(Cause::of(&typed).reason, None);
+        assert_eq!(said(typed.into_http::<()>().headers()).reason, None);
     }
 
     #[test]
@@ -117,16 +159,15 @@ mod tests {
             let headers = [(STATUS, "5"), (DETAILS, details)];
             let headers =
                 headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            let outcome = Outcome::grpc(&HeaderMap::from_iter(headers));
 
-            let is_plain =
-                matches!(outcome, Some(Outcome::Grpc { code: Code::NotFound, reason: None }));
-            assert!(is_plain, "{details}: {outcome:?}");
+            let cause = said(&HeaderMap::from_iter(headers));
+
+            assert_eq!(cause, Cause { code: Code::NotFound, reason: None }, "{details}");
         }
     }
 
     #[test]
     fn headers_without_a_status_say_nothing_yet() {
-        assert!(Outcome::grpc(&HeaderMap::new()).is_none());
+        assert_eq!(Cause::said(&HeaderMap::new(), true), None);
     }
 }

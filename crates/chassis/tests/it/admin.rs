@@ -7,13 +7,14 @@ use trellis_chassis::admin::{self, Readiness};
 use trellis_chassis::transport::Roads;
 use trellis_chassis::{Shutdown, listen};
 
-use crate::probe::get;
+use crate::probe::{get, get_as};
 
 async fn admin(readiness: &Readiness, shutdown: &Shutdown) -> SocketAddr {
     let listener = listen::bind("127.0.0.1:0", "TRELLIS_ADMIN_LISTEN").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let registry = Roads::new().registry().clone();
-    admin::serve(listener, readiness.clone(), registry, shutdown);
+    let roads = Roads::new();
+    let metrics = Some(roads.metrics().clone());
+    admin::serve(listener, readiness.clone(), roads.registry().clone(), metrics, shutdown);
     address
 }
 
@@ -58,4 +59,24 @@ async fn operators_see_breakers_and_chaos() {
     assert!(chaos.ends_with(r#"{"chaos":[]}"#), "{chaos}");
     let nothing = get(address, "/debug/resilience/nothing").await;
     assert!(nothing.starts_with("HTTP/1.1 404"), "{nothing}");
+}
+
+#[tokio::test]
+async fn prometheus_gets_the_format_that_it_asks_for() {
+    let listener = listen::bind("127.0.0.1:0", "TRELLIS_ADMIN_LISTEN").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let roads = Roads::new();
+    let (metrics, registry) = (roads.metrics().clone(), roads.registry().clone());
+    metrics.watch_process();
+    let shutdown = Shutdown::default();
+    admin::serve(listener, Readiness::default(), registry, Some(metrics), &shutdown);
+
+    let plain = get(address, "/metrics").await.to_lowercase();
+    assert!(plain.contains("content-type: text/plain; version=0.0.4"), "{plain}");
+    assert!(plain.contains("\nprocess_uptime_seconds "), "{plain}");
+
+    let kinds = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3";
+    let open = get_as(address, "/metrics", kinds).await.to_lowercase();
+    assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0"), "{open}");
+    assert!(open.trim_end().ends_with("# eof"), "{open}");
 }

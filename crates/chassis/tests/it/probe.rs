@@ -157,8 +157,15 @@ pub(crate) fn said(response: Response<RecommendResponse>) -> String {
 
 /// A request of HTTP/1.1 and all that comes back.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
+    get_as(address, path, "*/*").await
+}
+
+/// As [`get`], by someone who takes these kinds.
+pub(crate) async fn get_as(address: SocketAddr, path: &str, kinds: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: test\r\naccept: {kinds}\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();

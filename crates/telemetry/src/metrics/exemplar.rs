@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceId};
+use opentelemetry::trace::{SpanId, TraceId};
 
 use super::now;
+use crate::propagation::Remote;
 
 /// A value with the span that it was measured in, which is in a sampled trace.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,11 +27,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn offer(&self, value: f64, span: impl FnOnce() -> Option<SpanContext>) {
+    pub(super) fn offer(&self, value: f64, span: impl FnOnce() -> Option<Remote>) {
         if self.is_filled.load(Ordering::Relaxed) {
             return;
         }
-        let Some(span) = span().filter(SpanContext::is_sampled) else { return };
+        let Some(span) = span().filter(Remote::is_sampled) else { return };
         // Whoever holds it puts one in that is as good.
         if let Ok(mut exemplar) = self.exemplar.try_lock() {
             let (trace_id, span_id) = (span.trace_id(), span.span_id());

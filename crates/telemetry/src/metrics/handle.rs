@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use opentelemetry::trace::SpanContext;
-
 use super::definition::{Definition, Sort, Unit};
 use super::exemplar::{Exemplar, Slot};
+use crate::propagation::Remote;
 
 /// The bounds of durations, in seconds: from half a millisecond, which is a look-up,
 /// to ten seconds, which is longer than anybody waits.
@@ -167,7 +166,7 @@ impl Histogram {
 
     /// As [`record_duration`](Self::record_duration), of something that a trace tells
     /// more of. `span` is asked only when a bucket has no example since it was last read.
-    pub fn record_example(&self, duration: Duration, span: impl FnOnce() -> Option<SpanContext>) {
+    pub fn record_example(&self, duration: Duration, span: impl FnOnce() -> Option<Remote>) {
         let value = duration.as_secs_f64();
         let bucket = self.0.record(value);
         bucket.exemplar.offer(value, span);

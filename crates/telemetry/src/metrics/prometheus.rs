@@ -93,7 +93,12 @@ fn write_buckets(
 ) -> fmt::Result {
     let mut total = 0;
     let bounds = buckets.bounds.iter().copied().chain([f64::INFINITY]);
+    let is_empty = buckets.counts.iter().all(|count| *count == 0);
     for ((bound, count), exemplar) in bounds.zip(&buckets.counts).zip(&buckets.exemplars) {
+        // Where nothing was recorded yet, and that is most series, one says it.
+        if is_empty && bound.is_finite() {
+            continue;
+        }
         total += count;
         write!(out, "{name}_bucket{} {total}", Labels(about, labels, Some(bound)))?;
         if let (Dialect::OpenMetrics, Some(exemplar)) = (dialect, exemplar) {

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use proptest::prelude::*;
 
 use super::*;
+use crate::propagation::Remote;
 
 const CALLS: Definition<Histogram, 2> =
     Histogram::seconds("rpc.call.duration", "How long \"calls\" take.", ["rpc.method", "code"]);
@@ -11,9 +11,8 @@ const ORDERS: Definition<Counter, 1> =
     Counter::define("shop.orders", Unit::of("{order}"), "Orders.", ["outcome"]);
 const DEPTH: Definition<Gauge, 0> = Gauge::define("depth", Unit::BYTES, "How deep.", []);
 
-fn span(flags: TraceFlags) -> SpanContext {
-    let (trace, span) = (TraceId::from(7), SpanId::from(9));
-    SpanContext::new(trace, span, flags, false, TraceState::NONE)
+fn span(flags: &str) -> Option<Remote> {
+    Remote::parse(&format!("00-00000000000000000000000000000007-0000000000000009-{flags}"))
 }
 
 #[test]
@@ -70,11 +69,11 @@ fn a_bucket_shows_the_first_sampled_call_since_it_was_read() {
     let metrics = Metrics::default();
     let calls = metrics.get(&CALLS, ["a", "OK"]);
     let record = |micros, flags| {
-        calls.record_example(Duration::from_micros(micros), || Some(span(flags)));
+        calls.record_example(Duration::from_micros(micros), || span(flags));
     };
-    record(100, TraceFlags::NOT_SAMPLED);
-    record(200, TraceFlags::SAMPLED);
-    record(300, TraceFlags::SAMPLED);
+    record(100, "00");
+    record(200, "01");
+    record(300, "01");
 
     let example = |text: &str| {
         let line = text.lines().find(|line| line.contains(r#"le="0.0005""#)).unwrap().to_owned();
@@ -84,7 +83,7 @@ fn a_bucket_shows_the_first_sampled_call_since_it_was_read() {
     let ids = r#"{trace_id="00000000000000000000000000000007",span_id="0000000000000009"}"#;
     assert!(first.starts_with(&format!("{ids} 0.0002 ")), "{first}");
 
-    record(400, TraceFlags::SAMPLED);
+    record(400, "01");
     let next = example(&metrics.open_metrics()).unwrap();
     assert!(next.starts_with(&format!("{ids} 0.0004 ")), "{next}");
     assert_eq!(example(&metrics.text()), None, "the older text has no room for it");
@@ -124,6 +123,22 @@ fn a_name_of_a_facade_gives_its_unit_away() {
     assert!(text.contains("calls_total{peer=\"a\"} 1\n"), "{text}");
     assert!(text.contains("call_seconds_bucket{peer=\"a\",le=\"0.5\"} 1\n"), "{text}");
     assert!(text.contains("state 2\n"), "{text}");
+}
+
+#[test]
+fn a_histogram_without_values_takes_three_lines() {
+    let metrics = Metrics::default();
+    metrics.get(&CALLS, ["a", "OK"]);
+    let text = metrics.text();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("rpc_")).collect();
+    let series = r#"{rpc_method="a",code="OK""#;
+    let name = "rpc_call_duration_seconds";
+    let expected = [
+        format!(r#"{name}_bucket{series},le="+Inf"}} 0"#),
+        format!("{name}_sum{series}}} 0"),
+        format!("{name}_count{series}}} 0"),
+    ];
+    assert_eq!(lines, expected);
 }
 
 #[test]
@@ -172,7 +187,7 @@ async fn a_process_shows_what_it_uses() {
 proptest! {
     /// As many values as were recorded, each in the first bucket that it fits.
     #[test]
-    fn a_histogram_counts_as_a_list_does(values in prop::collection::vec(0.0..20.0_f64, 0..200)) {
+    fn a_histogram_counts_as_a_list_does(values in prop::collection::vec(0.0..20.0_f64, 1..200)) {
         let metrics = Metrics::default();
         let calls = metrics.get(&CALLS, ["a", "OK"]);
         for value in &values {

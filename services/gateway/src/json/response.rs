@@ -9,6 +9,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDes
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 use trellis_api::error;
+use trellis_chassis::trace::Cause;
 
 /// What the RPC may say to an HTTP caller.
 const PASSED_ON: [&str; 2] = ["cache-control", "idempotency-replayed"];
@@ -65,6 +66,7 @@ pub(super) fn error(pool: &DescriptorPool, status: &Status, headers: &HeaderMap)
     let code = http_code(status);
     let mut response = Response::new(Body::from(error_object(pool, status).to_string()));
     *response.status_mut() = code;
+    response.extensions_mut().insert(Cause::of(status));
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

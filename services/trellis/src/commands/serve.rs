@@ -10,6 +10,7 @@ use trellis_chassis::admin::{self, Readiness};
 use trellis_chassis::listen::Limits;
 use trellis_chassis::transport::Roads;
 use trellis_chassis::{Shutdown, SystemClock, listen};
+use trellis_telemetry::Telemetry;
 
 use super::say;
 use crate::admin_token;
@@ -17,9 +18,14 @@ use crate::cli::Serve;
 use crate::compose::{self, World};
 use crate::config::Config;
 use crate::edges;
+use crate::methods;
 use crate::role::{Role, Roles};
 
-pub(super) async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    serve: Serve,
+    config: Config,
+    telemetry: &Telemetry,
+) -> anyhow::Result<ExitCode> {
     let roles = Roles::new(serve.roles);
     let mut signals = Signals::listen()?;
     let shutdown = Shutdown::new(Duration::from_secs(config.leave_seconds(&roles)));
@@ -33,11 +39,14 @@ pub(super) async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode
     };
     let (address, admin_address) = (door.local_addr()?, admin.local_addr()?);
 
-    let roads = Roads::new();
+    let metrics = telemetry.metrics();
+    metrics.watch_process();
+    let roads = Roads::counting(metrics, methods::all());
     let front = roads.front("door", edges::arrivals());
     let readiness = Readiness::default();
     let gate = readiness.expect("services");
-    admin::serve(admin, readiness, roads.registry().clone(), &shutdown);
+    let shown = telemetry.shows_metrics().then(|| metrics.clone());
+    admin::serve(admin, readiness, roads.registry().clone(), shown, &shutdown);
 
     let world = World {
         clock: Arc::new(SystemClock),

@@ -80,16 +80,26 @@ impl Process {
 
     /// Asks or commands the breakers and the chaos in it.
     pub(crate) async fn debug(&self, method: &str, path: &str, body: &str) -> Value {
+        let answer = self.ask(method, &format!("/debug/resilience{path}"), body).await;
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    /// What it has counted, as Prometheus reads it.
+    pub(crate) async fn metrics(&self) -> String {
+        String::from_utf8(self.ask("GET", "/metrics", "").await.into()).unwrap()
+    }
+
+    /// Asks its admin port.
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Bytes {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let request = http::Request::builder()
             .method(method)
-            .uri(format!("http://{}/debug/resilience{path}", self.admin))
+            .uri(format!("http://{}{path}", self.admin))
             .body(Full::new(Bytes::from(body.to_owned())));
         let response = client.request(request.unwrap()).await.unwrap();
         let status = response.status();
         let answer = response.into_body().collect().await.unwrap().to_bytes();
-        let answer = serde_json::from_slice(&answer).unwrap();
-        assert!(status.is_success(), "{status}: {answer}");
+        assert!(status.is_success(), "{status}: {answer:?}");
         answer
     }
 
