@@ -16,6 +16,7 @@ use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::shop_service_server::ShopService;
 
 use crate::identity;
+use crate::meters::Meters;
 use crate::peers::Peers;
 use crate::remembered::Remembered;
 use crate::views::Views;
@@ -26,13 +27,14 @@ pub(crate) struct Shop {
     peers: Peers,
     remembered: Remembered,
     views: Views,
+    meters: Meters,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Shop {
-    pub(crate) fn new(peers: Peers, remembered: Remembered, views: Views) -> Self {
-        Self { peers, remembered, views }
+    pub(crate) fn new(peers: Peers, remembered: Remembered, views: Views, meters: Meters) -> Self {
+        Self { peers, remembered, views, meters }
     }
 
     /// The customer whose session the call shows.
@@ -88,20 +90,19 @@ impl ShopService for Shop {
         &self,
         request: Request<pb::GetProductRequest>,
     ) -> Answer<pb::GetProductResponse> {
-        let (remembered, views) = (&self.remembered, &self.views);
-        catalogue::page(&self.peers, remembered, views, request.into_inner()).await
+        catalogue::page(self, request.into_inner()).await
     }
 
     async fn list_recommendations(
         &self,
         request: Request<pb::ListRecommendationsRequest>,
     ) -> Answer<pb::ListRecommendationsResponse> {
-        catalogue::recommend(&self.peers, &self.remembered, request.into_inner()).await
+        catalogue::recommend(self, request.into_inner()).await
     }
 
     async fn get_cart(&self, request: Request<pb::GetCartRequest>) -> Answer<pb::GetCartResponse> {
         let user_id = self.customer(&request).await?;
-        cart::get(&self.peers, user_id, request.into_inner()).await
+        cart::get(self, user_id, request.into_inner()).await
     }
 
     async fn set_cart_item(
@@ -109,7 +110,7 @@ impl ShopService for Shop {
         request: Request<pb::SetCartItemRequest>,
     ) -> Answer<pb::SetCartItemResponse> {
         let user_id = self.customer(&request).await?;
-        cart::set(&self.peers, user_id, request.into_inner()).await
+        cart::set(self, user_id, request.into_inner()).await
     }
 
     async fn checkout(

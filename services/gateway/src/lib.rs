@@ -15,6 +15,7 @@ mod error;
 mod identity;
 mod json;
 mod limit;
+mod meters;
 mod peers;
 mod remembered;
 mod views;
@@ -31,6 +32,8 @@ use trellis_api::shop::v1::shop_service_server::ShopServiceServer;
 use trellis_chassis::transport::{Edge, Roads, Transport};
 use trellis_chassis::{Clock, Front, Shutdown, listen};
 use trellis_events::bus::Bus;
+
+use crate::meters::Meters;
 
 pub use peers::Peers;
 
@@ -84,8 +87,9 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
     let views = views::start(Arc::clone(&needs.bus), Arc::clone(&needs.clock), shutdown);
 
     let remembered = remembered::Remembered::new(Arc::clone(&needs.clock));
-    let shop =
-        ShopServiceServer::new(api::Shop::new(peers.clone(), remembered, views)).at_the_edge();
+    let meters = Meters::new(needs.roads.metrics());
+    let shop = api::Shop::new(peers.clone(), remembered, views, meters);
+    let shop = ShopServiceServer::new(shop).at_the_edge();
     let admin = AdminServiceServer::new(admin::Admin::new(peers, needs.admin_token, needs.clock))
         .at_the_edge();
     let reflection = || {

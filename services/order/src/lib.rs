@@ -18,6 +18,7 @@ mod api;
 mod catalog;
 mod error;
 mod forget;
+mod meters;
 mod progress;
 mod purge;
 mod recovery;
@@ -33,9 +34,10 @@ use trellis_api::order::v1::order_service_server::OrderServiceServer;
 use trellis_chassis::{Clock, Shutdown, Transport};
 use trellis_events::bus::Bus;
 use trellis_events::{consumer, relay};
+use trellis_telemetry::Metrics;
 
 pub use self::forget::{CONSUMER, SUBSCRIPTIONS};
-use self::{api::Orders, runner::Runner, saga::Peers, store::Store};
+use self::{api::Orders, meters::Meters, runner::Runner, saga::Peers, store::Store};
 pub use self::{error::Error, settings::Settings};
 
 /// What the service needs from the world; [`start`] invents none of it.
@@ -46,6 +48,7 @@ pub struct Needs {
     /// Where the events about orders go.
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
+    pub metrics: Metrics,
 }
 
 /// Starts the background work, takes up the sagas that an earlier process left,
@@ -56,13 +59,14 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Routes> {
     settings.check()?;
-    let Needs { store, inventory, payment, bus, clock } = needs;
+    let Needs { store, inventory, payment, bus, clock, metrics } = needs;
     // A process that is told to stop before it begins only answers questions.
     if !shutdown.is_requested() {
         recovery::free_orphans(&*store).await?;
     }
     let peers = Peers::new(inventory, payment);
-    let runner = Runner::new(settings, &store, &peers, &clock, shutdown);
+    let meters = Meters::new(metrics, &clock);
+    let runner = Runner::new(settings, &store, &peers, &clock, &meters, shutdown);
     let stop = || shutdown.clone();
     shutdown.spawn("order.recovery", recovery::run(runner.clone(), settings.recovery_interval()));
     shutdown.spawn("order.purge", purge::run(Arc::clone(&store), Arc::clone(&clock), stop()));

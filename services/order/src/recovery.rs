@@ -23,6 +23,9 @@ pub(crate) async fn free_orphans(store: &dyn Store) -> anyhow::Result<()> {
 pub(crate) async fn run(runner: Runner, interval: Duration) -> anyhow::Result<()> {
     let shutdown = runner.shutdown().clone();
     while !shutdown.is_requested() {
+        if let Err(error) = runner.count_backlog().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "sagas were not counted");
+        }
         let taken = match runner.take_over(BATCH).await {
             Ok(taken) => taken,
             // A store that is down comes back, or its other callers say so.

@@ -16,6 +16,7 @@ use trellis_storage::idempotency::Fingerprint;
 use trellis_telemetry::propagation::Remote;
 use uuid::Uuid;
 
+use crate::meters::Meters;
 use crate::progress::Progress;
 use crate::saga::{Hold, Lease, Peers, Saga, policy};
 use crate::settings::Settings;
@@ -40,6 +41,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     progress: Progress,
+    meters: Meters,
     in_flight: InFlight,
     /// Names this process in leases.
     owner: Uuid,
@@ -56,6 +58,7 @@ impl Runner {
         store: &Arc<dyn Store>,
         peers: &Peers,
         clock: &Arc<dyn Clock>,
+        meters: &Meters,
         shutdown: &Shutdown,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -64,6 +67,7 @@ impl Runner {
             clock: Arc::clone(clock),
             shutdown: shutdown.clone(),
             progress: Progress::default(),
+            meters: meters.clone(),
             in_flight: InFlight::default(),
             owner: Uuid::new_v4(),
             begun: Arc::new(Semaphore::new(settings.max_sagas_in_flight)),
@@ -74,6 +78,10 @@ impl Runner {
     /// Where to hear how orders go on.
     pub(crate) fn progress(&self) -> &Progress {
         &self.0.progress
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     pub(crate) fn shutdown(&self) -> &Shutdown {
@@ -104,6 +112,7 @@ impl Runner {
             // Nobody listens any more when the caller has gone.
             drop(tell.send(begun));
             if is_new {
+                shared.meters.order_accepted();
                 shared.run(saga).await;
             }
             drop(permit);
@@ -136,6 +145,13 @@ impl Runner {
         told.await.unwrap_or(Err(Error::Closed))
     }
 
+    /// Looks how much there is still to do, for those who watch.
+    pub(crate) async fn count_backlog(&self) -> Result<(), Error> {
+        let backlog = self.0.store.backlog().await?;
+        self.0.meters.backlog(backlog);
+        Ok(())
+    }
+
     /// Takes over up to `limit` sagas that are due, and says how many it took.
     pub(crate) async fn take_over(&self, limit: usize) -> Result<usize, Error> {
         let shared = &self.0;
@@ -148,6 +164,7 @@ impl Runner {
         let now = shared.clock.now();
         let sagas = shared.store.claim_due(shared.lease(), now, room).await?;
         let taken = sagas.len();
+        shared.meters.sagas_recovered(taken);
         for (saga, permit) in sagas.into_iter().zip(permits) {
             let shared = Arc::clone(shared);
             self.0.shutdown.spawn(SAGA, async move {

@@ -32,6 +32,25 @@ use self::sqlite::SqliteStore;
 /// How many orders one page of the audit has.
 pub const AUDIT_PAGE: u32 = 500;
 
+/// A cart after a change.
+#[derive(Clone, Debug)]
+pub struct CartChanged {
+    pub lines: Vec<Line>,
+    /// Whether there was nothing in it before.
+    pub was_empty: bool,
+}
+
+/// The sagas that have not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many are at work, or will be.
+    pub open: u64,
+    /// When the oldest of these began.
+    pub oldest: Option<OffsetDateTime>,
+    /// How many wait for somebody to look at them.
+    pub needs_operator: u64,
+}
+
 /// Carts, orders and sagas, with the promises that one request never makes two
 /// orders, and that only the holder of a saga's latest fence can change it.
 #[async_trait]
@@ -39,15 +58,15 @@ pub trait Store: Send + Sync {
     /// A customer's cart, by SKU.
     async fn cart(&self, user_id: UserId) -> Result<Vec<Line>, Error>;
 
-    /// Sets or removes a line, and answers the cart as it is then. `None`: the
-    /// cart has no room for one more line, and nothing was changed.
+    /// Sets or removes a line. `None`: the cart has no room for one more line, and
+    /// nothing was changed.
     async fn set_cart_item(
         &self,
         user_id: UserId,
         sku: Sku,
         quantity: Option<Quantity>,
         now: OffsetDateTime,
-    ) -> Result<Option<Vec<Line>>, Error>;
+    ) -> Result<Option<CartChanged>, Error>;
 
     /// Deletes the cart of a customer who is gone, once for each event.
     async fn forget_user(
@@ -94,6 +113,9 @@ pub trait Store: Send + Sync {
         now: OffsetDateTime,
         limit: u32,
     ) -> Result<Vec<Saga>, Error>;
+
+    /// What has not ended yet.
+    async fn backlog(&self) -> Result<Backlog, Error>;
 
     /// Renews a lease, and tells whether a cancellation is requested. `None`:
     /// somebody has taken over.

@@ -16,6 +16,7 @@ use tonic::service::Routes;
 use trellis_chassis::transport::{Edge, Roads, Transport};
 use trellis_chassis::{Clock, Front, Shutdown};
 use trellis_events::bus::{Bus, Direct, Subscriber};
+use trellis_telemetry::Metrics;
 
 use crate::config::Config;
 use crate::edges;
@@ -164,7 +165,8 @@ impl Services<'_> {
     async fn user(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
         let store = trellis_user::store::open(&self.database(Role::User)?, &self.world.storage)?;
         let bus: Arc<dyn Bus> = Arc::new(bus.clone());
-        let needs = trellis_user::Needs { store, bus, clock: self.clock() };
+        let needs =
+            trellis_user::Needs { store, bus, clock: self.clock(), metrics: self.metrics() };
         let routes = trellis_user::start(&self.config.user, needs, shutdown).await?;
         self.local.insert(Role::User, routes);
         Ok(())
@@ -177,6 +179,7 @@ impl Services<'_> {
             payment: self.road(Role::Order, Role::Payment)?,
             bus: Arc::new(bus.clone()),
             clock: self.clock(),
+            metrics: self.metrics(),
         };
         let routes = trellis_order::start(&self.config.order, needs, shutdown).await?;
         self.local.insert(Role::Order, routes);
@@ -246,6 +249,10 @@ impl Services<'_> {
 
     fn database(&self, role: Role) -> anyhow::Result<String> {
         self.config.database(role).with_context(|| format!("the {role} service keeps no records"))
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.world.roads.metrics().clone()
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

@@ -82,7 +82,7 @@ pub(crate) async fn run(args: Replay) -> anyhow::Result<ExitCode> {
 async fn look_around(shop: &Shop, invoices: &[Invoice], args: &Replay) -> anyhow::Result<()> {
     let sale = invoices.iter().find(|invoice| invoice.kind == Kind::Sale);
     let Some(line) = sale.and_then(|invoice| invoice.lines.first()) else { return Ok(()) };
-    let wanted = pb::GetProductRequest { sku: line.sku.to_string() };
+    let wanted = pb::GetProductRequest { sku: line.sku.to_string(), ..Default::default() };
     let mut told = false;
     let answer = persist(
         shop.patience(),

@@ -16,6 +16,7 @@ use trellis_chassis::Clock;
 
 use crate::domain::{Session, SessionLimits, SessionToken, User};
 use crate::error::Error;
+use crate::meters::Meters;
 use crate::passwords::Passwords;
 use crate::store::Store;
 use crate::throttle::Throttle;
@@ -29,6 +30,7 @@ pub(crate) struct Users {
     pub(crate) throttle: Throttle,
     pub(crate) limits: SessionLimits,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) meters: Meters,
 }
 
 impl Users {
@@ -75,6 +77,7 @@ impl UserService for Users {
         let user = User { id, email, display_name, create_time: now, update_time: now };
         let (token, session) = self.begin_session(id);
         self.store.create_user(user.clone(), password_hash, session).await?;
+        self.meters.sign_ups.increment();
         Ok(Response::new(pb::CreateUserResponse {
             user: Some(render::user(&user)),
             session_token: render::token(&token),
@@ -85,7 +88,16 @@ impl UserService for Users {
         &self,
         request: Request<pb::CreateSessionRequest>,
     ) -> Result<Response<pb::CreateSessionResponse>, Status> {
-        let (user, token) = self.sign_in(SignIn::parse(request.get_ref())?).await?;
+        let signed_in = self.sign_in(SignIn::parse(request.get_ref())?).await;
+        match &signed_in {
+            Ok(_) => self.meters.sign_in(true),
+            Err(Error::InvalidCredentials | Error::TooManyAttempts { .. }) => {
+                self.meters.sign_in(false);
+            }
+            // Whether it would have been accepted, nobody knows.
+            Err(_) => {}
+        }
+        let (user, token) = signed_in?;
         Ok(Response::new(pb::CreateSessionResponse {
             user: Some(render::user(&user)),
             session_token: render::token(&token),

@@ -11,6 +11,7 @@ pub mod domain;
 mod api;
 mod error;
 mod housekeeping;
+mod meters;
 mod passwords;
 mod settings;
 pub mod store;
@@ -24,12 +25,14 @@ use trellis_api::user::v1::user_service_server::UserServiceServer;
 use trellis_chassis::{Clock, Shutdown};
 use trellis_events::bus::Bus;
 use trellis_events::relay;
+use trellis_telemetry::Metrics;
 
 pub use self::error::Error;
 pub use self::settings::Settings;
 use self::store::Store;
 
 use self::api::Users;
+use self::meters::Meters;
 use self::passwords::Passwords;
 use self::throttle::Throttle;
 
@@ -39,6 +42,7 @@ pub struct Needs {
     /// Where `user.deleted` goes.
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
+    pub metrics: Metrics,
 }
 
 /// Starts the background work and returns what the service answers.
@@ -48,7 +52,7 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Routes> {
     settings.check()?;
-    let Needs { store, bus, clock } = needs;
+    let Needs { store, bus, clock, metrics } = needs;
     let (memory, iterations, queue) =
         (settings.password_memory_kib, settings.password_iterations, settings.password_queue);
     let passwords =
@@ -63,7 +67,8 @@ pub async fn start(
     );
 
     let throttle = Throttle::new(settings.throttle_limits(), Arc::clone(&clock));
-    let users = Users { store, passwords, throttle, limits, clock };
+    let meters = Meters::new(&metrics);
+    let users = Users { store, passwords, throttle, limits, clock, meters };
     Ok(Routes::new(UserServiceServer::new(users).bounded()))
 }
 

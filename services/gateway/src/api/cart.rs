@@ -5,12 +5,11 @@ use trellis_api::order::v1 as order;
 use trellis_api::shop::v1 as pb;
 use trellis_api::{Money, Quantity, Sku, error};
 
-use super::Answer;
+use super::{Answer, Shop};
 use crate::identity::UserId;
-use crate::peers::Peers;
 
 pub(super) async fn get(
-    peers: &Peers,
+    shop: &Shop,
     user_id: UserId,
     request: pb::GetCartRequest,
 ) -> Answer<pb::GetCartResponse> {
@@ -18,8 +17,9 @@ pub(super) async fn get(
         "" => None,
         sku => Some(error::field("sku", sku)?),
     };
-    let found = peers.order.clone().get_cart(order::GetCartRequest { user_id }).await?;
+    let found = shop.peers.order.clone().get_cart(order::GetCartRequest { user_id }).await?;
     let order::GetCartResponse { mut cart, degraded } = found.into_inner();
+    shop.meters.degraded(&degraded);
     if let (Some(sku), Some(cart)) = (wanted, &mut cart) {
         cart.items.retain(|item| item.sku == sku.as_str());
         cart.total = total(&cart.items).map(Into::into);
@@ -28,14 +28,15 @@ pub(super) async fn get(
 }
 
 pub(super) async fn set(
-    peers: &Peers,
+    shop: &Shop,
     user_id: UserId,
     request: pb::SetCartItemRequest,
 ) -> Answer<pb::SetCartItemResponse> {
     let pb::SetCartItemRequest { sku, quantity } = request;
     let request = order::SetCartItemRequest { user_id, sku, quantity };
-    let changed = peers.order.clone().set_cart_item(request).await?.into_inner();
+    let changed = shop.peers.order.clone().set_cart_item(request).await?.into_inner();
     let order::SetCartItemResponse { cart, degraded } = changed;
+    shop.meters.degraded(&degraded);
     Ok(Response::new(pb::SetCartItemResponse { cart, degraded }))
 }
 

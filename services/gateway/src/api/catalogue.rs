@@ -15,10 +15,9 @@ use trellis_api::shop::v1 as pb;
 use trellis_api::{Sku, error};
 use trellis_chassis::deadline;
 
-use super::Answer;
+use super::{Answer, Shop};
 use crate::peers::Peers;
 use crate::remembered::Remembered;
-use crate::views::Views;
 
 /// How many suggestions a product page shows.
 const SUGGESTIONS: i32 = 6;
@@ -55,11 +54,11 @@ pub(super) async fn list(
 /// Without the inventory it is as it was last read, if that is remembered, and
 /// without its suggestions it stands alone. It says so, and then nobody keeps it.
 pub(super) async fn page(
-    peers: &Peers,
-    remembered: &Remembered,
-    views: &Views,
+    shop: &Shop,
     request: pb::GetProductRequest,
 ) -> Answer<pb::GetProductResponse> {
+    let Shop { peers, remembered, views, meters } = shop;
+    let source = request.source();
     let sku: Sku = error::field("sku", &request.sku)?;
     let (product, suggestions) = tokio::join!(
         product(peers, remembered, &sku),
@@ -67,6 +66,7 @@ pub(super) async fn page(
     );
     let (stocked, is_remembered) = product?;
     views.note(sku);
+    meters.viewed(source);
 
     let mut degraded = Vec::new();
     if is_remembered {
@@ -85,6 +85,8 @@ pub(super) async fn page(
         }
         shown
     });
+    meters.recommended(recommendations.len());
+    meters.degraded(&degraded);
     let mut response = Response::new(pb::GetProductResponse {
         product: stocked.product,
         available: stocked.available,
@@ -102,15 +104,17 @@ pub(super) async fn page(
 /// They have no fallback: there is nothing beside them that could be shown, and an
 /// empty list would say that nothing goes with the products. The error passes on.
 pub(super) async fn recommend(
-    peers: &Peers,
-    remembered: &Remembered,
+    shop: &Shop,
     request: pb::ListRecommendationsRequest,
 ) -> Answer<pb::ListRecommendationsResponse> {
+    let Shop { peers, remembered, meters, .. } = shop;
     let pb::ListRecommendationsRequest { skus, page_size } = request;
     let request = recommendation::RecommendRequest { skus, page_size };
     let skus = peers.recommendation.clone().recommend(request).await?.into_inner().skus;
     let found = stocked(peers, remembered, skus, None).await?;
-    Ok(Response::new(pb::ListRecommendationsResponse { products: products(found) }))
+    let products = products(found);
+    meters.recommended(products.len());
+    Ok(Response::new(pb::ListRecommendationsResponse { products }))
 }
 
 /// The product as it is; or, with `true`, as it was when it was last read.

@@ -61,7 +61,8 @@ async fn a_remembered_page_comes_inside_the_callers_deadline() {
     let shop = Shop::new();
     shop.page("MUG").await.unwrap();
     all_away(&shop, &Fault::Silent);
-    let request = Request::new(pb::GetProductRequest { sku: "MUG".to_owned() });
+    let request =
+        Request::new(pb::GetProductRequest { sku: "MUG".to_owned(), ..Default::default() });
     let request = within(Duration::from_millis(400), request);
 
     let page = shop.client.clone().get_product(request).await.unwrap().into_inner();

@@ -83,7 +83,7 @@ impl Shop {
     }
 
     pub(crate) async fn page(&self, sku: &str) -> Result<Response<pb::GetProductResponse>, Status> {
-        let request = pb::GetProductRequest { sku: sku.to_owned() };
+        let request = pb::GetProductRequest { sku: sku.to_owned(), ..Default::default() };
         self.client.clone().get_product(request).await
     }
 

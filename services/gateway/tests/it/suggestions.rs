@@ -82,7 +82,8 @@ async fn asking_and_looking_up_share_one_patience() {
 async fn a_caller_with_little_time_gets_the_page_without_suggestions() {
     let shop = Shop::new();
     shop.peers.break_down(Call::Recommend, Fault::Silent);
-    let request = Request::new(pb::GetProductRequest { sku: "MUG".to_owned() });
+    let request =
+        Request::new(pb::GetProductRequest { sku: "MUG".to_owned(), ..Default::default() });
 
     let page = shop.client.clone().get_product(within(PATIENCE / 2, request)).await.unwrap();
 

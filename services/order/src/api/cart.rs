@@ -14,6 +14,7 @@ use crate::catalog;
 use crate::domain::Line;
 use crate::error::Error;
 use crate::render;
+use crate::store::CartChanged;
 
 use super::Parts;
 use super::parse::CartChange;
@@ -49,8 +50,11 @@ impl Parts {
             Err(error) => return Err(error),
         };
         let now = self.clock.now();
-        let lines = self.store.set_cart_item(user_id, sku, quantity, now).await?;
-        let lines = lines.ok_or(Error::CartFull)?;
+        let changed = self.store.set_cart_item(user_id, sku, quantity, now).await?;
+        let CartChanged { lines, was_empty } = changed.ok_or(Error::CartFull)?;
+        if was_empty && !lines.is_empty() {
+            self.runner.meters().cart_begun();
+        }
         match unchecked {
             None => self.priced(&lines, until).await,
             // Asking again would only take the customer's time.

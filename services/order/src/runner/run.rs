@@ -88,8 +88,10 @@ impl<'a> Run<'a> {
                 return Ok(Next::TurnBack(reason.into()));
             }
             self.step = Some(step);
-            let span = trace::step(step);
-            match self.shared.peers.perform(step, &self.saga).instrument(span).await {
+            let (span, began) = (trace::step(step), Instant::now());
+            let performed = self.shared.peers.perform(step, &self.saga).instrument(span).await;
+            self.shared.meters.step(step, performed.is_ok(), began.elapsed());
+            match performed {
                 Ok(answer) => break answer,
                 Err(trouble) => match self.reason_to_turn_back(step) {
                     // What may have been done is undone like what was done.
@@ -165,6 +167,7 @@ impl<'a> Run<'a> {
         };
         let ended = self.shared.store.end(self.saga.hold(), ending).await?;
         let Ended { refund } = ended.ok_or(Halt::Lost)?;
+        self.shared.meters.ended(&self.saga, &order, now);
         self.shared.progress.publish(&order, answer.as_ref());
         Ok(refund)
     }

@@ -22,8 +22,8 @@ use trellis_storage::idempotency::Fingerprint;
 use trellis_storage::{Error, Migration, Options, Sqlite, idempotency, lease};
 
 use super::{
-    AuditedOrder, Cancel, Cancelling, Check, CheckoutRequest, Ended, Ending, Known, Place,
-    Postponement, Store, TurnBack,
+    AuditedOrder, Backlog, Cancel, Cancelling, CartChanged, Check, CheckoutRequest, Ended, Ending,
+    Known, Place, Postponement, Store, TurnBack,
 };
 use crate::domain::{Line, Order};
 use crate::saga::{Hold, Lease, Saga};
@@ -36,6 +36,10 @@ const MIGRATIONS: &[Migration] = &[
     dead_letter::MIGRATION,
     Migration { name: "0001_order", sql: include_str!("../../migrations/sqlite/0001_order.sql") },
     Migration { name: "0002_trace", sql: include_str!("../../migrations/sqlite/0002_trace.sql") },
+    Migration {
+        name: "0003_saga_backlog",
+        sql: include_str!("../../migrations/sqlite/0003_saga_backlog.sql"),
+    },
 ];
 
 /// Carts, orders and sagas in one file.
@@ -65,7 +69,7 @@ impl Store for SqliteStore {
         sku: Sku,
         quantity: Option<Quantity>,
         now: OffsetDateTime,
-    ) -> Result<Option<Vec<Line>>, Error> {
+    ) -> Result<Option<CartChanged>, Error> {
         self.database.write(move |tx| carts::set(tx, user_id, &sku, quantity, now)).await
     }
 
@@ -132,6 +136,10 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         self.database.write(move |tx| sagas::claim_due(tx, lease, now, limit)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        self.database.read(sagas::backlog).await
     }
 
     async fn renew(&self, hold: Hold, until: OffsetDateTime) -> Result<Option<bool>, Error> {

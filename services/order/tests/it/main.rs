@@ -10,6 +10,7 @@ mod checkout;
 mod crash;
 mod events;
 mod inventory;
+mod meters;
 mod orders;
 mod payment;
 mod repetition;

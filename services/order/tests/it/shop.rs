@@ -26,6 +26,7 @@ use trellis_events::bus::{Bus, Delivery, Outcome};
 use trellis_order::store::{self, Store};
 use trellis_order::{Needs, Settings};
 use trellis_storage::{Faults, Options};
+use trellis_telemetry::Metrics;
 use uuid::Uuid;
 
 use super::world::{Call, Product, World};
@@ -38,6 +39,7 @@ pub(crate) struct Ground {
     pub(crate) world: World,
     pub(crate) heard: Heard,
     pub(crate) user_id: UserId,
+    pub(crate) metrics: Metrics,
 }
 
 /// A running order service.
@@ -69,6 +71,7 @@ impl Ground {
             payment: transport::local(Routes::new(payment)),
             bus: Arc::new(self.heard.clone()),
             clock: Arc::new(self.clock.clone()),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -86,7 +89,8 @@ impl Ground {
             world.state().products.insert(sku.to_owned(), product);
         }
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self { folder, clock, world, heard: Heard::default(), user_id }
+        let (heard, metrics) = (Heard::default(), Metrics::default());
+        Self { folder, clock, world, heard, user_id, metrics }
     }
 
     pub(crate) fn database(&self) -> PathBuf {

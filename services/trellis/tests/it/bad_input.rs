@@ -92,7 +92,7 @@ async fn what_is_not_there_or_not_yours_cannot_be_told_apart() {
         assert_eq!(status.code(), Code::NotFound);
         assert_eq!(error::reason(status).as_deref(), Some("ORDER_NOT_FOUND"));
     }
-    let request = pb::GetProductRequest { sku: "NO-SUCH-PRODUCT".into() };
+    let request = pb::GetProductRequest { sku: "NO-SUCH-PRODUCT".into(), ..Default::default() };
     let product = shop.client().get_product(request).await.unwrap_err();
     assert_eq!(product.code(), Code::NotFound);
     assert_eq!(error::reason(&product).as_deref(), Some("PRODUCT_NOT_FOUND"));

@@ -43,7 +43,10 @@ async fn a_shop_on_a_full_disk_says_so_and_loses_nothing() {
         }
         Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
     }
-    let page = shop.client().get_product(pb::GetProductRequest { sku: skus[0].clone() }).await;
+    let page = shop
+        .client()
+        .get_product(pb::GetProductRequest { sku: skus[0].clone(), ..Default::default() })
+        .await;
     assert!(page.is_ok(), "what needs no room still works: {page:?}");
 
     shop.processes[0].kill();

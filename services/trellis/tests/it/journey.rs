@@ -146,7 +146,7 @@ async fn a_product_page_without_recommendations_names_what_is_missing() {
         shop.processes.iter_mut().find(|process| process.roles == ["recommendation"]).unwrap();
     recommendation.kill();
 
-    let request = pb::GetProductRequest { sku: sku.clone() };
+    let request = pb::GetProductRequest { sku: sku.clone(), ..Default::default() };
     let page = shop.client().get_product(request).await.unwrap().into_inner();
 
     assert_eq!(page.product.unwrap().sku, sku);
@@ -239,6 +239,6 @@ async fn what_is_bought_together_is_recommended_together(topology: Topology) {
 }
 
 async fn available(shop: &Shop, sku: &str) -> i64 {
-    let request = pb::GetProductRequest { sku: sku.into() };
+    let request = pb::GetProductRequest { sku: sku.into(), ..Default::default() };
     shop.client().get_product(request).await.unwrap().into_inner().available
 }

@@ -81,6 +81,6 @@ async fn put_on_sale(shop: &Shop, sku: &str, stock: i64) {
 }
 
 async fn available(shop: &Shop, sku: &str) -> i64 {
-    let request = pb::GetProductRequest { sku: sku.into() };
+    let request = pb::GetProductRequest { sku: sku.into(), ..Default::default() };
     shop.client().get_product(request).await.unwrap().into_inner().available
 }

@@ -17,6 +17,7 @@ use trellis_api::user::v1::{
 use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
 use trellis_events::bus::Direct;
 use trellis_storage::Options;
+use trellis_telemetry::Metrics;
 use trellis_user::store::{self, Store};
 use trellis_user::{Needs, Settings};
 
@@ -126,6 +127,7 @@ async fn start(
         store: Arc::clone(store),
         bus: Arc::new(Direct::default()),
         clock: Arc::new(clock.clone()),
+        metrics: Metrics::default(),
     };
     let routes = trellis_user::start(settings, needs, &Shutdown::default()).await.unwrap();
     UserServiceClient::new(transport::local(routes))

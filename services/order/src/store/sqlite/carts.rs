@@ -10,6 +10,7 @@ use trellis_storage::{Error, micros};
 use super::rows::{bad, parse};
 use crate::CONSUMER;
 use crate::domain::{Line, MAX_LINES};
+use crate::store::CartChanged;
 
 pub(super) fn lines(tx: &Connection, user_id: UserId) -> Result<Vec<Line>, Error> {
     let mut statement = tx.prepare_cached(
@@ -34,10 +35,11 @@ pub(super) fn set(
     sku: &Sku,
     quantity: Option<Quantity>,
     now: OffsetDateTime,
-) -> Result<Option<Vec<Line>>, Error> {
+) -> Result<Option<CartChanged>, Error> {
+    let was_empty = is_empty(tx, user_id)?;
     let Some(quantity) = quantity else {
         remove(tx, user_id, sku)?;
-        return lines(tx, user_id).map(Some);
+        return Ok(Some(CartChanged { lines: lines(tx, user_id)?, was_empty }));
     };
     put(tx, user_id, sku, quantity, now)?;
     let lines = lines(tx, user_id)?;
@@ -45,7 +47,12 @@ pub(super) fn set(
         remove(tx, user_id, sku)?;
         return Ok(None);
     }
-    Ok(Some(lines))
+    Ok(Some(CartChanged { lines, was_empty }))
+}
+
+fn is_empty(tx: &Connection, user_id: UserId) -> Result<bool, Error> {
+    let mut statement = tx.prepare_cached("SELECT 1 FROM carts WHERE user_id = ?1 LIMIT 1")?;
+    Ok(!statement.exists([user_id.to_string()])?)
 }
 
 fn put(

@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use time::OffsetDateTime;
 use trellis_api::id::OrderId;
-use trellis_storage::{Error, micros};
+use trellis_storage::{Error, from_micros, micros};
 
 use super::rows::{self, ORDER, SAGA};
 use crate::domain::PaymentToken;
 use crate::saga::{Entry, Hold, Lease, Saga, Step, VERSION};
-use crate::store::{Postponement, TurnBack};
+use crate::store::{Backlog, Postponement, TurnBack};
 
 /// Adds a saga, unless the order has one of this kind.
 pub(super) fn insert(tx: &Connection, saga: &Saga, lease: Option<Lease>) -> Result<bool, Error> {
@@ -76,6 +76,26 @@ pub(super) fn free_all(tx: &Connection) -> Result<usize, Error> {
         )?
         .execute(())?;
     Ok(freed)
+}
+
+pub(super) fn backlog(tx: &Connection) -> Result<Backlog, Error> {
+    let mut open = tx.prepare_cached(
+        "
+        SELECT count(*), min(create_time)
+          FROM sagas
+         WHERE state IN ('running', 'compensating')
+        ",
+    )?;
+    let (open, oldest): (i64, Option<i64>) =
+        open.query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut waiting =
+        tx.prepare_cached("SELECT count(*) FROM sagas WHERE state = 'needs_operator'")?;
+    let needs_operator: i64 = waiting.query_row((), |row| row.get(0))?;
+    Ok(Backlog {
+        open: open.unsigned_abs(),
+        oldest: oldest.map(from_micros),
+        needs_operator: needs_operator.unsigned_abs(),
+    })
 }
 
 pub(super) fn is_any_due(tx: &Connection, now: OffsetDateTime) -> Result<bool, Error> {

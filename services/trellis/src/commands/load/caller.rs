@@ -104,7 +104,7 @@ impl Caller {
 
     async fn look(&self) -> Result<(), String> {
         let sku = self.goods[rand::random_range(0..self.goods.len())].clone();
-        let request = request(pb::GetProductRequest { sku }, None);
+        let request = request(pb::GetProductRequest { sku, ..Default::default() }, None);
         let answer = self.shop.client().get_product(request).await;
         let degraded = |status: Status| label(&status);
         match answer.map_err(degraded)?.into_inner().degraded.as_slice() {

@@ -80,7 +80,7 @@ async fn list(shop: &Shop) -> anyhow::Result<Vec<String>> {
 async fn stock(shop: &Shop, skus: Vec<String>) -> anyhow::Result<Vec<(String, i64)>> {
     futures::stream::iter(skus)
         .map(|sku| async move {
-            let message = pb::GetProductRequest { sku: sku.clone() };
+            let message = pb::GetProductRequest { sku: sku.clone(), ..Default::default() };
             let page = shop.client().get_product(request(message, None)).await;
             let page = page.map_err(|status| explain(&status))?.into_inner();
             anyhow::Ok((sku, page.available))

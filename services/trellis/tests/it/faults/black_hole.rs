@@ -54,7 +54,10 @@ fn browse(shop: &Shop, customer: &Customer) -> Load {
     Load::start(4, Duration::from_millis(5), move || {
         let (mut client, customer) = (client.clone(), customer.clone());
         async move {
-            let page = client.get_product(pb::GetProductRequest { sku: "MUG-350ML-BLUE".into() });
+            let page = client.get_product(pb::GetProductRequest {
+                sku: "MUG-350ML-BLUE".into(),
+                ..Default::default()
+            });
             page.await?;
             let request = pb::SetCartItemRequest { sku: "MUG-350ML-BLUE".into(), quantity: 2 };
             client.set_cart_item(customer.sign(request)).await?;

@@ -58,7 +58,7 @@ async fn product_pages_stay_when_the_recommendation_service_is_killed() {
 async fn page(
     client: &mut ShopServiceClient<Transport>,
 ) -> Result<pb::GetProductResponse, tonic::Status> {
-    let request = pb::GetProductRequest { sku: "MUG-350ML-BLUE".into() };
+    let request = pb::GetProductRequest { sku: "MUG-350ML-BLUE".into(), ..Default::default() };
     client.get_product(request).await.map(tonic::Response::into_inner)
 }
 

@@ -59,7 +59,10 @@ fn pages(shop: &Replicated) -> Load {
         let mut client = client.clone();
         async move {
             let sku = "MUG-350ML-BLUE".into();
-            let page = client.get_product(pb::GetProductRequest { sku }).await?.into_inner();
+            let page = client
+                .get_product(pb::GetProductRequest { sku, ..Default::default() })
+                .await?
+                .into_inner();
             // A page from memory would hide that the inventory failed.
             if page.degraded.iter().any(|part| part == "inventory") {
                 return Err(tonic::Status::unavailable("the inventory did not answer"));

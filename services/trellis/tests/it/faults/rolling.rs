@@ -19,7 +19,10 @@ async fn a_rolling_restart_of_every_service_fails_no_call() {
     let browsing = Load::start(4, Duration::from_millis(5), move || {
         let (mut client, buyer) = (client.clone(), buyer.clone());
         async move {
-            let page = client.get_product(pb::GetProductRequest { sku: "MUG-350ML-BLUE".into() });
+            let page = client.get_product(pb::GetProductRequest {
+                sku: "MUG-350ML-BLUE".into(),
+                ..Default::default()
+            });
             page.await?;
             client.get_cart(buyer.sign(pb::GetCartRequest::default())).await?;
             client.get_profile(buyer.sign(pb::GetProfileRequest {})).await?;
