@@ -45,5 +45,5 @@ pub mod receiver;
 pub use logs::{Format, LogLevels};
 pub use metrics::Metrics;
 pub use settings::{Export, ExportMetrics, PushMetrics, Settings};
-pub use telemetry::{Telemetry, build, start};
+pub use telemetry::{Telemetry, build, build_queued, start};
 pub use traces::event;

@@ -1,9 +1,12 @@
 //! Logs: for people on a terminal, JSON otherwise. Every line that is logged in a
 //! span carries the trace's and the span's id.
 
+mod batch;
 mod fields;
 mod levels;
 mod line;
+mod queue;
+mod writer;
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +15,7 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::{Layer, Registry};
 
 pub use levels::LogLevels;
+pub(crate) use writer::Lines;
 
 /// What a line of the log looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,13 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::logs::{self, Format, LogLevels};
+use crate::logs::{self, Format, Lines, LogLevels};
 use crate::metrics::{Definition, Metrics, Push, Pushing, Total, Unit};
 use crate::resource;
 use crate::settings::Settings;
@@ -20,16 +21,23 @@ const STOP: Duration = Duration::from_secs(2);
 const DROPPED: Definition<Total, 1> = Total::define(
     "trellis.telemetry.dropped",
     Unit::NONE,
-    "What did not get out of this process: spans, or pushes of metrics.",
+    "What did not get out of this process: spans, lines of the log, or pushes of metrics.",
     ["signal"],
 );
 
+/// How much of it is kept for the log, which tells what became of the traces.
+const LAST_LINES: Duration = Duration::from_millis(250);
+
 /// The telemetry of a process. It works until [`stop`](Self::stop) is called.
+///
+/// If it is dropped instead, as when the process panics, what was logged is still
+/// written, for two seconds at most; spans that are under way are lost.
 #[derive(Debug)]
 #[must_use = "spans that are under way are lost unless it is stopped"]
 pub struct Telemetry {
     levels: LogLevels,
     traces: Traces,
+    lines: Lines,
     metrics: Metrics,
     pushing: Option<Pushing>,
     shows_metrics: bool,
@@ -38,19 +46,40 @@ pub struct Telemetry {
 /// Sets up the telemetry of this process; `service` is what it is called where
 /// `OTEL_SERVICE_NAME` does not say otherwise.
 ///
-/// Logs go to standard error, for people on a terminal and as JSON otherwise.
-/// With a collector this must be called inside of a Tokio runtime, which has to
-/// run until [`Telemetry::stop`] has returned. Fails if the process has a
-/// subscriber already, or if a collector's address cannot be used.
+/// Logs go to standard error, for people on a terminal and as JSON otherwise, by way
+/// of a queue: see [`build_queued`]. With a collector this must be called inside of a
+/// Tokio runtime, which has to run until [`Telemetry::stop`] has returned. Fails if
+/// the process has a subscriber already, or if a collector's address cannot be used.
 pub fn start(service: &str, settings: &Settings) -> anyhow::Result<Telemetry> {
     let format = if io::stderr().is_terminal() { Format::Terminal } else { Format::Json };
-    let (dispatch, telemetry) = build(service, settings, format, io::stderr)?;
+    let (dispatch, telemetry) = build_queued(service, settings, format, io::stderr())?;
     dispatch.try_init()?;
     Ok(telemetry)
 }
 
-/// As [`start`], but the subscriber is handed out instead of installed, and logs
-/// go to `writer`.
+/// As [`start`], but the subscriber is handed out instead of installed, and logs go
+/// to `sink`, which must not keep back what it was given.
+///
+/// A line is put into a queue, and a thread of its own writes what has gathered
+/// there: at once on a terminal, and else a millisecond after the lines before it. At
+/// most 1 MiB and 16,384 lines wait, and as much is being written; what
+/// finds no room is lost, as is what the sink does not take. Whoever logs never waits
+/// for the sink. The log tells how many lines were lost as soon as it can.
+pub fn build_queued<W>(
+    service: &str,
+    settings: &Settings,
+    format: Format,
+    sink: W,
+) -> anyhow::Result<(Dispatch, Telemetry)>
+where
+    W: io::Write + Send + 'static,
+{
+    let itself = logs::Itself::default();
+    let (entrance, lines) = Lines::start(format, sink, itself.clone(), STOP)?;
+    assemble(service, settings, format, entrance, &itself, lines)
+}
+
+/// As [`build_queued`], but whoever logs writes to `writer` itself, and waits for it.
 pub fn build<W>(
     service: &str,
     settings: &Settings,
@@ -60,8 +89,21 @@ pub fn build<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    assemble(service, settings, format, writer, &logs::Itself::default(), Lines::none())
+}
+
+fn assemble<W>(
+    service: &str,
+    settings: &Settings,
+    format: Format,
+    writer: W,
+    itself: &logs::Itself,
+    lines: Lines,
+) -> anyhow::Result<(Dispatch, Telemetry)>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let levels = LogLevels::new(settings.log.clone());
-    let itself = logs::Itself::default();
     let logs = logs::layer(format, writer, levels.clone(), itself.clone());
     let registry = tracing_subscriber::registry().with(logs);
     let resource = resource::of(service, settings);
@@ -70,18 +112,19 @@ where
     itself.get_or_init(|| dispatch.downgrade());
 
     let metrics = Metrics::of(attributes.clone());
-    let (lost, losses) = (metrics.get(&DROPPED, ["spans"]), traces.losses());
-    metrics.before_reading(move || lost.set(number(losses())));
+    show_losses(&metrics, "spans", traces.losses());
+    show_losses(&metrics, "logs", lines.losses());
     let failed = metrics.get(&DROPPED, ["metrics"]);
     let push = |push| Push::start(metrics.clone(), push, attributes, failed);
     let pushing = settings.metrics.push.as_ref().map(push).transpose()?;
     let shows_metrics = settings.metrics.prometheus;
-    Ok((dispatch, Telemetry { levels, traces, metrics, pushing, shows_metrics }))
+    Ok((dispatch, Telemetry { levels, traces, lines, metrics, pushing, shows_metrics }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nothing here is counted beyond 2⁵³")]
-fn number(count: u64) -> f64 {
-    count as f64
+fn show_losses(metrics: &Metrics, signal: &str, losses: impl Fn() -> u64 + Send + 'static) {
+    let dropped = metrics.get(&DROPPED, [signal]);
+    metrics.before_reading(move || dropped.set(losses() as f64));
 }
 
 impl Telemetry {
@@ -106,16 +149,27 @@ impl Telemetry {
         self.traces.lost()
     }
 
-    /// Exports what is under way, for two seconds at most whatever the collector
-    /// does, and says in the log how many spans were lost.
+    /// How many lines of the log were not written, and never will be, because the
+    /// queue was full or there was an error.
+    pub fn lost_lines(&self) -> u64 {
+        self.lines.lost()
+    }
+
+    /// Exports and writes what is under way, for two seconds at most whatever the
+    /// collector and the reader of the log do, and says in the log how many spans
+    /// were lost.
     ///
     /// Spans that end afterwards are not exported; logs go on.
     pub async fn stop(self) {
+        let Self { traces, lines, pushing, .. } = self;
+        let end = Instant::now() + STOP;
+        let limit = STOP.saturating_sub(LAST_LINES);
         let pushing = async {
-            if let Some(pushing) = self.pushing {
-                pushing.stop(STOP).await;
+            if let Some(pushing) = pushing {
+                pushing.stop(limit).await;
             }
         };
-        tokio::join!(self.traces.stop(STOP), pushing);
+        tokio::join!(traces.stop(limit), pushing);
+        lines.stop(end.saturating_duration_since(Instant::now())).await;
     }
 }

@@ -7,4 +7,5 @@ mod privacy;
 mod propagation;
 mod sampling;
 mod settings;
+mod sinks;
 mod tree;
