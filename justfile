@@ -19,6 +19,10 @@ proto:
 deny:
     cargo deny --offline check bans licenses sources
 
+# Rules and dashboards of Prometheus and Grafana, with their tests. Takes a minute.
+observability:
+    scripts/observability-check.sh static
+
 # Every lint, over every target.
 clippy:
     cargo clippy --workspace --all-targets -- -D warnings

@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Measures what telemetry costs a whole shop, and prints the table of BENCHMARKS.md
+# about it to standard output.
+#
+# Four shops with the same products run at once, and take the same load one after the
+# other, in another order each round; those that have none wait. A figure is the median
+# of the rounds, and so is a ratio, each of which is that of one round. The collector
+# takes what it gets and looks at none of it.
+#
+#   BENCH_DIR  a folder on the disk to measure [default: the target folder]
+#   ROUNDS     how often everything is repeated [default: 5]
+#   DURATION   seconds of each load [default: 6]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export LC_ALL=C
+target=${CARGO_TARGET_DIR:-$PWD/target}
+work_parent=${BENCH_DIR:-$target}
+mkdir -p "$work_parent"
+. scripts/processes.sh
+
+rounds=${ROUNDS:-5}
+duration=${DURATION:-6}
+modes=(off default tenth all)
+declare -A means=(
+  [off]='nothing: no log of calls, no spans, no metrics shown'
+  [default]='as it comes: a line of the log for each call, no collector'
+  [tenth]='the same, and one trace in ten goes to a collector'
+  [all]='the same, and every trace goes to a collector'
+)
+
+note() {
+  printf '%s %s\n' "$1" "$2" >>"$work/figures"
+  printf '%s %s\n' "$1" "$2" >&2
+}
+
+median() {
+  awk -v name="$1" '$1 == name { print $2 }' "$work/figures" | sort -g |
+    awk -v digits="${2:-0}" '
+      { value[NR] = $1 }
+      END {
+        if (NR == 0) exit 1
+        middle = NR % 2 ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2
+        printf "%.*f", digits, middle
+      }'
+}
+
+number() {
+  sed -n "s/.*\"$1\":\([0-9.eE+-]*\).*/\1/p"
+}
+
+collector() {
+  "$target/release/examples/collector" 127.0.0.1:0 >"$work/collector.out" 2>"$work/collector.log" &
+  pids[collector]=$!
+  local tries
+  for tries in {1..100}; do
+    endpoint=http://$(sed -n 's/^collector ready on //p' "$work/collector.out")
+    [ "$endpoint" = http:// ] || return 0
+    sleep 0.1
+  done
+  fail "the collector is not ready after $((tries / 10)) s"
+}
+
+# shop MODE: a shop of its own, with a thousand products of which there are plenty.
+shop() {
+  local settings=(TRELLIS_DATA_DIR="$work/$1" TRELLIS_SAMPLE_CATALOGUE=false)
+  case $1 in
+  off)
+    settings+=(OTEL_SDK_DISABLED=true OTEL_METRICS_EXPORTER=none TRELLIS_TRACE=off
+      TRELLIS_LOG=trellis_trellis=info)
+    ;;
+  tenth)
+    settings+=(OTEL_EXPORTER_OTLP_ENDPOINT="$endpoint"
+      OTEL_TRACES_SAMPLER=parentbased_traceidratio OTEL_TRACES_SAMPLER_ARG=0.1)
+    ;;
+  all) settings+=(OTEL_EXPORTER_OTLP_ENDPOINT="$endpoint") ;;
+  esac
+  export "${settings[@]}"
+  start "$1"
+  unset "${settings[@]%%=*}"
+  TRELLIS_DATA_DIR=$work/$1 timeout 300 "$binary" import "$work/retail.csv" --stock 1000000000 \
+    --endpoint "http://${address[$1]}" >&2
+}
+
+# load MODE SCENARIO ROUND
+load() {
+  local name=$1.$2 json before after
+  before=$(cpu "$1")
+  json=$(timeout 300 "$binary" load "$2" --concurrency 32 --duration "$duration" --json \
+    --endpoint "http://${address[$1]}")
+  after=$(cpu "$1")
+  note "$name.per_second" "$(number per_second <<<"$json")"
+  note "$name.p99_ms" "$(number p99_ms <<<"$json")"
+  note "$name.errors" "$(number errors <<<"$json")"
+  note "$name.cpu_us" "$(awk -v ticks="$((after - before))" -v hz="$(getconf CLK_TCK)" \
+    -v calls="$(number operations <<<"$json")" 'BEGIN { print ticks / hz / calls * 1e6 }')"
+  note "$3.$name" "$(number per_second <<<"$json")"
+}
+
+# The ticks of processor that a process has used.
+cpu() {
+  awk '{ print $14 + $15 }' "/proc/${pids[$1]}/stat"
+}
+
+# What did not get out, by /metrics.
+lost() {
+  timeout 10 "$binary" healthcheck --address "${admin[$1]}" >/dev/null
+  exec 3<>"/dev/tcp/${admin[$1]%:*}/${admin[$1]##*:}"
+  printf 'GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n' >&3
+  sed -n 's/^trellis_telemetry_dropped_total{signal="spans"} //p' <&3 | tr -d '\r'
+  exec 3<&-
+}
+
+row() {
+  local mode=$1 scenario=$2 what=$3
+  printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$what" "${means[$mode]}" \
+    "$(median "$mode.$scenario.per_second")" "$(median "$mode.$scenario.ratio" 3)" \
+    "$(median "$mode.$scenario.cpu_us")" "$(median "$mode.$scenario.p99_ms" 1)" \
+    "$(median "$mode.$scenario.errors")"
+}
+
+report() {
+  local model mode
+  model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+  printf -- '- %s cores of %s; %s\n' "$(nproc)" "${model:-an unnamed processor}" "$(uname -srm)"
+  printf -- '- %s; Trellis at %s\n' "$(rustc --version)" \
+    "$(git describe --always --dirty 2>/dev/null || echo 'an unknown commit')"
+  printf -- '- %s rounds of %s s each, 32 callers on the same machine; load at the end: %s\n' \
+    "$rounds" "$duration" "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+  printf -- '- spans lost: %s of one in ten, %s of all\n' "$(lost tenth)" "$(lost all)"
+  printf '\n| what | telemetry | a second | of nothing | µs of processor each | p99 ms | errors |\n'
+  printf '|---|---|---|---|---|---|---|\n'
+  for mode in "${modes[@]}"; do row "$mode" product 'product pages'; done
+  for mode in "${modes[@]}"; do row "$mode" checkout 'checkouts'; done
+}
+
+{
+  build
+  cargo build --release -p trellis-telemetry --example collector
+  scripts/made-up-retail.sh 2000 1000 >"$work/retail.csv"
+  collector
+  for mode in "${modes[@]}"; do shop "$mode"; done
+  for number in $(seq "$rounds"); do
+    say "round $number of $rounds"
+    for scenario in product checkout; do
+      for mode in "${modes[@]}"; do load "$mode" "$scenario" "$number"; done
+      for mode in "${modes[@]}"; do
+        note "$mode.$scenario.ratio" "$(awk -v round="$number" -v name="$mode.$scenario" \
+          -v bare="off.$scenario" '
+          $1 == round "." name { a = $2 }
+          $1 == round "." bare { b = $2 }
+          END { print a / b }' "$work/figures")"
+      done
+    done
+    modes=("${modes[@]:1}" "${modes[0]}")
+  done
+} >&2
+modes=(off default tenth all)
+report
