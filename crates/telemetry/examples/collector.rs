@@ -5,6 +5,7 @@
 //! ```bash
 //! cargo run --release -p trellis-telemetry --example collector -- 127.0.0.1:4317
 //! ```
+#![expect(clippy::print_stdout, reason = "it is a program for people and scripts")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,10 +1,13 @@
 //! A collector for tests: it takes what a process exports over OTLP, and can be as
 //! bad as a real one.
 
+mod metrics;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -20,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
+pub use metrics::Measured;
 pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 /// What OpenTelemetry's own collector takes at once by default, in bytes.
@@ -41,6 +45,7 @@ pub enum Behaviour {
 pub struct Receiver {
     address: SocketAddr,
     spans: watch::Receiver<Vec<Received>>,
+    metrics: watch::Receiver<Vec<Measured>>,
     _server: JoinSet<()>,
 }
 
@@ -82,19 +87,25 @@ impl Receiver {
     pub async fn start_as(behaviour: Behaviour) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (sender, spans) = watch::channel(Vec::new());
-        let service = TraceServiceServer::new(Collector { behaviour, spans: sender })
+        let ((to_spans, spans), (to_metrics, metrics)) =
+            (watch::channel(Vec::new()), watch::channel(Vec::new()));
+        let collector = Collector { behaviour, spans: to_spans, metrics: to_metrics };
+        let traces = TraceServiceServer::new(collector.clone())
+            .max_decoding_message_size(MAX_BATCH)
+            .max_encoding_message_size(MAX_BATCH);
+        let measurements = MetricsServiceServer::new(collector)
             .max_decoding_message_size(MAX_BATCH)
             .max_encoding_message_size(MAX_BATCH);
         let server = tonic::transport::Server::builder()
-            .add_service(service)
+            .add_service(traces)
+            .add_service(measurements)
             .serve_with_incoming(TcpListenerStream::new(listener));
         let mut tasks = JoinSet::new();
         tasks.spawn(async {
             // Who waits for spans learns of the end by their absence.
             let _ = server.await;
         });
-        Ok(Self { address, spans, _server: tasks })
+        Ok(Self { address, spans, metrics, _server: tasks })
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -105,6 +116,20 @@ impl Receiver {
     /// What has arrived so far, in the order of arrival.
     pub fn spans(&self) -> Vec<Received> {
         self.spans.borrow().clone()
+    }
+
+    /// All metrics that were pushed so far, in the order of arrival.
+    pub fn metrics(&self) -> Vec<Measured> {
+        self.metrics.borrow().clone()
+    }
+
+    /// As [`wait_for`](Self::wait_for), for metrics.
+    pub async fn wait_for_metrics(&self, enough: impl Fn(&[Measured]) -> bool) -> Vec<Measured> {
+        let mut metrics = self.metrics.clone();
+        match metrics.wait_for(|metrics| enough(metrics)).await {
+            Ok(metrics) => metrics.clone(),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Waits until `enough` is content with what has arrived. Give it a time limit:
@@ -119,9 +144,21 @@ impl Receiver {
     }
 }
 
+#[derive(Clone)]
 struct Collector {
     behaviour: Behaviour,
     spans: watch::Sender<Vec<Received>>,
+    metrics: watch::Sender<Vec<Measured>>,
+}
+
+impl Collector {
+    async fn behave(&self) -> Result<(), Status> {
+        match self.behaviour {
+            Behaviour::Keep => Ok(()),
+            Behaviour::Refuse => Err(Status::unavailable("the collector refuses")),
+            Behaviour::Silent => std::future::pending().await,
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -130,11 +167,7 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        match self.behaviour {
-            Behaviour::Keep => {}
-            Behaviour::Refuse => return Err(Status::unavailable("the collector refuses")),
-            Behaviour::Silent => std::future::pending().await,
-        }
+        self.behave().await?;
         let arrived = request.into_inner().resource_spans.into_iter().flat_map(received);
         let arrived: Vec<_> = arrived.collect();
         self.spans.send_modify(|spans| spans.extend(arrived));

@@ -115,7 +115,7 @@ where
     show_losses(&metrics, "spans", traces.losses());
     show_losses(&metrics, "logs", lines.losses());
     let failed = metrics.get(&DROPPED, ["metrics"]);
-    let push = |push| Push::start(metrics.clone(), push, attributes, failed);
+    let push = |push| Push::start(metrics.clone(), push, attributes, failed, &dispatch);
     let pushing = settings.metrics.push.as_ref().map(push).transpose()?;
     let shows_metrics = settings.metrics.prometheus;
     Ok((dispatch, Telemetry { levels, traces, lines, metrics, pushing, shows_metrics }))

@@ -9,6 +9,8 @@ use tokio::time::{Instant, interval_at, timeout};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
 
 use super::otlp::{self, Attributes};
 use super::{Metrics, Total, now};
@@ -41,13 +43,14 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    /// `failed` counts the pushes that did not get through; what they had is in the
+    /// What goes wrong is said in `log`. `failed` counts the pushes that did not get through; what they had is in the
     /// next one, since all numbers are totals.
     pub(crate) fn start(
         metrics: Metrics,
         settings: &PushMetrics,
         resource: Attributes,
         failed: Total,
+        log: &Dispatch,
     ) -> anyhow::Result<Pushing> {
         let endpoint = Endpoint::from_shared(settings.endpoint.clone())?;
         let channel = connect(&endpoint.connect_timeout(settings.timeout));
@@ -67,7 +70,7 @@ impl Push {
         };
         let (stop, stopped) = oneshot::channel();
         let mut task = JoinSet::new();
-        task.spawn(push.run(settings.interval, stopped));
+        task.spawn(push.run(settings.interval, stopped).with_subscriber(log.clone()));
         Ok(Pushing { stop, task })
     }
 

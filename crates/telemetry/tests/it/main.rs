@@ -3,6 +3,7 @@
 mod bad_collector;
 mod kit;
 mod logs;
+mod metrics;
 mod privacy;
 mod propagation;
 mod sampling;

@@ -28,6 +28,42 @@ fn without_a_collector_nothing_is_exported() {
 }
 
 #[test]
+fn metrics_are_shown_and_pushed_as_the_variable_says() {
+    let metrics = with([COLLECTOR]).unwrap().metrics;
+    assert!(metrics.prometheus && metrics.push.is_none());
+
+    let none = with([COLLECTOR, ("OTEL_METRICS_EXPORTER", "none")]).unwrap().metrics;
+    assert!(!none.prometheus && none.push.is_none());
+
+    let both = [
+        COLLECTOR,
+        ("OTEL_METRICS_EXPORTER", "prometheus, otlp"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://elsewhere:4317"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "15000"),
+    ];
+    let both = with(both).unwrap().metrics;
+    let push = both.push.unwrap();
+    assert!(both.prometheus);
+    assert_eq!(push.endpoint, "http://elsewhere:4317");
+    assert_eq!(push.headers.get("authorization").unwrap(), "Bearer abc");
+    assert_eq!(push.interval, Duration::from_secs(15));
+    assert_eq!(push.timeout, Duration::from_secs(30));
+}
+
+#[test]
+fn metrics_that_cannot_go_where_they_should_are_an_error() {
+    let nowhere = with([("OTEL_METRICS_EXPORTER", "otlp")]).unwrap_err().to_string();
+    assert!(nowhere.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{nowhere}");
+    let unknown = with([("OTEL_METRICS_EXPORTER", "statsd")]).unwrap_err().to_string();
+    assert!(unknown.contains("statsd") && unknown.contains("prometheus"), "{unknown}");
+    let bad =
+        [COLLECTOR, ("OTEL_METRICS_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_HEADERS", "k=%0A")];
+    let bad = format!("{:#}", with(bad).unwrap_err());
+    assert!(bad.contains("bad value for `k`"), "{bad}");
+}
+
+#[test]
 fn a_collector_is_enough() {
     let export = with([COLLECTOR]).unwrap().export.unwrap();
 

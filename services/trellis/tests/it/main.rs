@@ -9,6 +9,7 @@ mod kit;
 
 mod architecture;
 mod bad_input;
+mod canary;
 mod command_line;
 mod crash_points;
 mod edges;
