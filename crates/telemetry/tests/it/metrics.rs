@@ -38,7 +38,7 @@ async fn totals_are_pushed_now_and_then_and_once_more_at_the_end() {
     let orders = process.telemetry.metrics().get(&ORDERS, ["confirmed"]);
     orders.add(2);
     let seen = receiver.wait_for_metrics(|metrics| {
-        named(metrics, "shop.orders").last().is_some_and(|orders| orders.value == 2.0)
+        named(metrics, "shop.orders").last().is_some_and(|orders| 1.5 < orders.value)
     });
     let seen = timeout(PATIENCE, seen).await.expect("a push");
     let first = named(&seen, "shop.orders").last().copied().cloned().unwrap();
@@ -51,7 +51,7 @@ async fn totals_are_pushed_now_and_then_and_once_more_at_the_end() {
     late.stop().await;
     let metrics = receiver.metrics();
     let last: Vec<_> = metrics.iter().filter(|metric| metric.service == "payment").collect();
-    assert!(last.iter().any(|metric| metric.attributes.get("outcome").is_some()), "{last:?}");
+    assert!(last.iter().any(|metric| metric.attributes.contains_key("outcome")), "{last:?}");
     process.stop().await;
 }
 
