@@ -16,6 +16,10 @@
 //! it, is taken to another task, or begins a trace of its own says its kind:
 //! `server`, `client`, `producer`, `consumer`, `internal`.
 //!
+//! A call to a database (a span with the field `db.system.name`) is an exception. It
+//! takes its trace nowhere, and there are many, so it is made only in a span that is
+//! sampled: not under any other, and not as a trace of its own.
+//!
 //! Fields become attributes if [`attributes::ALLOWED`] names them. The fields
 //! `otel.name`, `otel.kind` and `otel.status_code` are the span's name, kind and
 //! status. Warnings and errors that are logged in a sampled span are events of

@@ -8,8 +8,14 @@ use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{self, Filter};
 
+use crate::attributes::DB_SYSTEM_NAME;
+
 /// The field by which a span says that it must be known even if nobody records it.
 const KIND: &str = "otel.kind";
+
+/// The field of a span that is a call to a database, which takes its trace nowhere: it is
+/// of use only as a part of a trace that somebody will look at.
+const DATABASE: &str = DB_SYSTEM_NAME;
 
 /// Spans of Trellis that somebody will look at, and warnings in them.
 #[derive(Clone, Debug)]
@@ -35,26 +41,32 @@ impl Recorded {
         self.exporting && *metadata.level() <= Level::WARN
     }
 
+    /// Whether a trace misses something without it, even if nobody will look at it.
+    fn is_needed(metadata: &Metadata<'_>) -> bool {
+        has(metadata, KIND) && !has(metadata, DATABASE)
+    }
+
     /// Whether it is worth its cost where the thread is now.
     fn is_worthwhile(&self, metadata: &Metadata<'_>) -> bool {
         Context::map_current(|context| {
             let span = context.span();
             let span = span.span_context();
-            let begins_a_trace = metadata.is_span() && !span.is_valid();
+            let may_begin_a_trace = metadata.is_span() && !has(metadata, DATABASE);
+            let begins_a_trace = may_begin_a_trace && !span.is_valid();
             begins_a_trace || (self.exporting && span.is_sampled())
         })
     }
 }
 
-fn has_kind(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.fields().field(KIND).is_some()
+fn has(metadata: &Metadata<'_>, field: &str) -> bool {
+    metadata.is_span() && metadata.fields().field(field).is_some()
 }
 
 impl<S: Subscriber> Filter<S> for Recorded {
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         if !self.of_interest(metadata) {
             Interest::never()
-        } else if has_kind(metadata) {
+        } else if Self::is_needed(metadata) {
             Interest::always()
         } else {
             Interest::sometimes()
@@ -62,7 +74,7 @@ impl<S: Subscriber> Filter<S> for Recorded {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
-        self.of_interest(metadata) && (has_kind(metadata) || self.is_worthwhile(metadata))
+        self.of_interest(metadata) && (Self::is_needed(metadata) || self.is_worthwhile(metadata))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

@@ -134,6 +134,37 @@ fn a_span_that_was_not_entered_tells_of_its_trace() {
     });
 }
 
+fn database_call() -> tracing::Span {
+    debug_span!(
+        target: "trellis_test",
+        "read",
+        otel.kind = "client",
+        db.system.name = "sqlite",
+        db.namespace = "order",
+    )
+}
+
+#[tokio::test]
+async fn a_call_to_a_database_is_made_in_a_sampled_span_only() {
+    let receiver = Receiver::start().await.unwrap();
+    let process = Process::sampling("order", &receiver, all());
+
+    process.run(|| {
+        assert!(database_call().is_disabled(), "it begins no trace");
+        for (parent, is_sampled) in [(UNSAMPLED, false), (SAMPLED, true)] {
+            let serve = info_span!(target: "trellis_test", "serve", otel.kind = "server");
+            propagation::set_parent(&serve, &Remote::parse(parent).unwrap());
+            serve.in_scope(|| assert_eq!(database_call().is_disabled(), !is_sampled));
+        }
+    });
+    process.stop().await;
+
+    let spans = receiver.spans();
+    assert_eq!(named(&spans, "read").parent, named(&spans, "serve").span_id);
+    assert_eq!(named(&spans, "read").attributes["db.namespace"], "order");
+    assert_eq!(spans.len(), 2);
+}
+
 #[tokio::test]
 async fn what_nobody_wants_is_not_even_made() {
     let receiver = Receiver::start().await.unwrap();
