@@ -10,11 +10,12 @@
 //!
 //! A `tracing` span whose target is a crate of Trellis (`trellis_…`) and whose
 //! level [`Settings::spans`] let through. Under a parent that is not sampled,
-//! only spans with the field `otel.kind` are still made, because they may take
-//! a parent from elsewhere ([`propagation::set_parent`]); all others cost next
-//! to nothing: they are not made at all. So a span that leaves the process, enters
-//! it, is taken to another task, or begins a trace of its own says its kind:
-//! `server`, `client`, `producer`, `consumer`, `internal`.
+//! only spans at `info` with the field `otel.kind` are still made, because they may
+//! take a parent from elsewhere ([`propagation::set_parent`]); all others cost next
+//! to nothing: they are not made at all, and what leaves the process in one tells of
+//! the nearest span that was. So a span that enters the process, is taken to another
+//! task, or begins a trace of its own is at `info` and says its kind: `server`,
+//! `consumer`, `internal`.
 //!
 //! A call to a database (a span with the field `db.system.name`) is an exception. It
 //! takes its trace nowhere, and there are many, so it is made only in a span that is

@@ -10,7 +10,8 @@ use tracing_subscriber::layer::{self, Filter};
 
 use crate::attributes::DB_SYSTEM_NAME;
 
-/// The field by which a span says that it must be known even if nobody records it.
+/// The field by which a span says that it may have a parent elsewhere, or take its trace
+/// there. If it is at `info`, it must be known even if nobody records it.
 const KIND: &str = "otel.kind";
 
 /// The field of a span that is a call to a database, which takes its trace nowhere: it is
@@ -43,7 +44,7 @@ impl Recorded {
 
     /// Whether a trace misses something without it, even if nobody will look at it.
     fn is_needed(metadata: &Metadata<'_>) -> bool {
-        has(metadata, KIND) && !has(metadata, DATABASE)
+        has(metadata, KIND) && *metadata.level() <= Level::INFO
     }
 
     /// Whether it is worth its cost where the thread is now.

@@ -174,6 +174,8 @@ async fn what_nobody_wants_is_not_even_made() {
         process.run(|| {
             info_span!(target: "trellis_test", "outer", otel.kind = "server").in_scope(|| {
                 assert!(debug_span!(target: "trellis_test", "inner").is_disabled());
+                let call = debug_span!(target: "trellis_test", "call", otel.kind = "client");
+                assert!(call.is_disabled());
                 assert!(!info_span!(target: "trellis_test", "logged").is_disabled());
                 assert!(tracing::trace_span!(target: "h2", "frame").is_disabled());
                 assert!(!tracing::enabled!(target: "h2", tracing::Level::DEBUG));
