@@ -60,7 +60,7 @@ const RECOVERED: Definition<Counter, 0> = Counter::define(
 const OPEN: Definition<Gauge, 0> =
     Gauge::define("trellis.saga.open", Unit::of("{saga}"), "Sagas that have not ended.", []);
 const OLDEST: Definition<Gauge, 0> = Gauge::define(
-    "trellis.saga.oldest.age",
+    "trellis.saga.oldest_age",
     Unit::SECONDS,
     "How long ago the oldest of these began; 0 if there is none.",
     [],
