@@ -5,6 +5,7 @@ mod batch;
 mod fields;
 mod levels;
 mod line;
+mod panics;
 mod queue;
 mod writer;
 
@@ -15,6 +16,7 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::{Layer, Registry};
 
 pub use levels::LogLevels;
+pub(crate) use panics::log as log_panics;
 pub(crate) use writer::Lines;
 
 /// What a line of the log looks like.

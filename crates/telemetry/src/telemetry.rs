@@ -143,6 +143,12 @@ impl Telemetry {
         self.shows_metrics
     }
 
+    /// From here on every panic of this process is an error in the log, whoever catches
+    /// it, instead of a text on standard error, which may block.
+    pub fn log_panics(&self) {
+        logs::log_panics(self.levels());
+    }
+
     /// How many finished spans of sampled traces were not exported, and never will
     /// be, because the queue was full or the collector did not take them.
     pub fn lost_spans(&self) -> u64 {

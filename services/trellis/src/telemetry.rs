@@ -25,5 +25,7 @@ pub(crate) fn start(cli: &Cli) -> anyhow::Result<Telemetry> {
         [role] => role.name(),
         _ => WHOLE_SHOP,
     };
-    trellis_telemetry::start(service, &settings)
+    let telemetry = trellis_telemetry::start(service, &settings)?;
+    telemetry.log_panics();
+    Ok(telemetry)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
-use tracing::{Metadata, Subscriber};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter};
 
@@ -24,6 +24,11 @@ impl LogLevels {
     /// What is logged, such as `trellis_order=trace,info`.
     pub fn get(&self) -> String {
         self.0.load().to_string()
+    }
+
+    /// Whether a line of `target` is logged.
+    pub(crate) fn shows(&self, target: &str, level: Level) -> bool {
+        self.0.load().would_enable(target, &level)
     }
 
     /// Logs what `filter` says from now on; fails, and changes nothing, if it is
