@@ -1,9 +1,10 @@
 //! What the machinery around a process asks it: does it live, is it ready? And what
-//! those who run it can see and command: breakers, and chaos.
+//! those who run it can see and command: breakers, chaos, and what is logged.
 //!
 //! It has a port of its own, so that it answers when the public one is full, and
 //! so that nobody outside can ask.
 
+mod log;
 mod metrics;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use http::{Method, StatusCode, Uri};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use trellis_resilience::registry::{self, Registry};
-use trellis_telemetry::Metrics;
+use trellis_telemetry::{LogLevels, Metrics};
 
 use crate::listen::{self, Limits};
 use crate::measure::Calls;
@@ -83,22 +84,31 @@ impl Gate {
 /// Where breakers and chaos are seen and commanded.
 const RESILIENCE: &str = "/debug/resilience";
 
-/// Answers `/livez`, `/readyz`, `/debug/resilience`, and `/metrics` if there are any to
-/// be shown, on `listener` until the stop is requested. Whoever reaches it may command,
-/// so it is not for customers.
-pub fn serve(
-    listener: TcpListener,
-    readiness: Readiness,
-    registry: Registry,
-    metrics: Option<Metrics>,
-    shutdown: &Shutdown,
-) {
+/// What the admin port of a process tells, and what it commands.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// For `/readyz`.
+    pub readiness: Readiness,
+    /// For `/debug/resilience`.
+    pub registry: Registry,
+    /// For `/debug/log`.
+    pub levels: LogLevels,
+    /// For `/metrics`, if they are to be shown.
+    pub metrics: Option<Metrics>,
+}
+
+/// Answers `/livez`, `/readyz`, `/debug/resilience`, `/debug/log`, and `/metrics` if
+/// there are any to be shown, on `listener` until the stop is requested. Whoever reaches
+/// it may command, so it is not for customers.
+pub fn serve(listener: TcpListener, admin: Admin, shutdown: &Shutdown) {
+    let Admin { readiness, registry, levels, metrics } = admin;
     let calls = Calls::served(&Metrics::default(), &Arc::default());
     let front = Front::open("admin", &Registry::new(registry.environment().clone()), calls);
-    let mut router = router(readiness, shutdown).merge(resilience(registry));
-    if let Some(metrics) = metrics {
-        router = router.merge(metrics::router(metrics));
-    }
+    let router = router(readiness, shutdown).merge(resilience(registry)).merge(log::router(levels));
+    let router = match metrics {
+        Some(metrics) => router.merge(metrics::router(metrics)),
+        None => router,
+    };
     listen::http("admin", router, listener, Limits::INTERNAL, front, shutdown);
 }
 

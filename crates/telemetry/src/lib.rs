@@ -47,7 +47,7 @@ mod traces;
 #[cfg(feature = "receiver")]
 pub mod receiver;
 
-pub use logs::{Format, LogLevels};
+pub use logs::{Format, LogLevels, filter};
 pub use metrics::Metrics;
 pub use settings::{Export, ExportMetrics, PushMetrics, Settings};
 pub use telemetry::{Telemetry, build, build_queued, start};

@@ -15,7 +15,7 @@ use tracing::dispatcher::WeakDispatch;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::{Layer, Registry};
 
-pub use levels::LogLevels;
+pub use levels::{LogLevels, filter};
 pub(crate) use panics::log as log_panics;
 pub(crate) use writer::Lines;
 

@@ -157,14 +157,30 @@ pub(crate) fn said(response: Response<RecommendResponse>) -> String {
 
 /// A request of HTTP/1.1 and all that comes back.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
-    get_as(address, path, "*/*").await
+    exchange(address, "GET", path, "accept: */*", "").await
 }
 
 /// As [`get`], by someone who takes these kinds.
 pub(crate) async fn get_as(address: SocketAddr, path: &str, kinds: &str) -> String {
+    exchange(address, "GET", path, &format!("accept: {kinds}"), "").await
+}
+
+/// A `PUT` of HTTP/1.1 and all that comes back.
+pub(crate) async fn put(address: SocketAddr, path: &str, body: &str) -> String {
+    let length = format!("content-length: {}", body.len());
+    exchange(address, "PUT", path, &length, body).await
+}
+
+async fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    header: &str,
+    body: &str,
+) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: test\r\naccept: {kinds}\r\nconnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: test\r\n{header}\r\nconnection: close\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();

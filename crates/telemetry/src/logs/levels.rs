@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::ensure;
 use arc_swap::ArcSwap;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
@@ -31,17 +32,44 @@ impl LogLevels {
         self.0.load().would_enable(target, &level)
     }
 
-    /// Logs what `filter` says from now on; fails, and changes nothing, if it is
-    /// not understood.
-    pub fn set(&self, filter: &str) -> anyhow::Result<()> {
-        let targets: Targets = filter
-            .parse()
-            .map_err(|error| anyhow::anyhow!("`{filter}` is no filter for logs: {error}"))?;
-        self.0.store(Arc::new(targets));
+    /// Logs what `text`, a [`filter`], says from now on, and says so in the log; fails,
+    /// and changes nothing, if it is not understood.
+    pub fn set(&self, text: &str) -> anyhow::Result<()> {
+        let after = filter(text)?;
+        let before = self.0.load_full();
+        let tell = || tracing::warn!(%before, %after, "what is logged was changed");
+        // One of the two may leave this line out.
+        let is_shown_before = before.would_enable(module_path!(), &Level::WARN);
+        if is_shown_before {
+            tell();
+        }
+        self.0.store(Arc::new(after.clone()));
         // Every place in the code remembers whether it is of interest.
         tracing::callsite::rebuild_interest_cache();
+        if !is_shown_before {
+            tell();
+        }
         Ok(())
     }
+}
+
+/// Understands a filter: levels with commas in between, each for all crates, such as
+/// `info`, or for one crate or module, such as `trellis_order=trace`.
+///
+/// The name of a crate needs a level, although [`Targets`] would do without: to it, a
+/// level that is misspelt is a crate, and everything else is off.
+pub fn filter(text: &str) -> anyhow::Result<Targets> {
+    let parts: Vec<_> = text.split(',').map(str::trim).collect();
+    for part in &parts {
+        let is_level = !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+        ensure!(
+            is_level || part.contains('='),
+            "`{text}` is no filter: `{part}` is neither off, error, warn, info, debug or trace, \
+             nor like `trellis_order=trace`"
+        );
+    }
+    let parsed = parts.join(",").parse();
+    parsed.map_err(|error| anyhow::anyhow!("`{text}` is no filter: {error}"))
 }
 
 impl<S: Subscriber> Filter<S> for LogLevels {

@@ -14,6 +14,7 @@ use tonic::metadata::{AsciiMetadataValue, MetadataKey, MetadataMap};
 use tracing_subscriber::filter::Targets;
 
 use super::{Export, ExportMetrics, PushMetrics, Settings};
+use crate::logs::filter;
 
 impl Settings {
     /// From the environment of this process.
@@ -31,8 +32,8 @@ impl Settings {
             Variables { get: &|name| get(name).filter(|value| !value.trim().is_empty()) };
         let default = Self::default();
         Ok(Self {
-            log: variables.parse::<Targets>("TRELLIS_LOG")?.unwrap_or(default.log),
-            spans: variables.parse::<Targets>("TRELLIS_TRACE")?,
+            log: variables.filter("TRELLIS_LOG")?.unwrap_or(default.log),
+            spans: variables.filter("TRELLIS_TRACE")?,
             service_name: (variables.get)("OTEL_SERVICE_NAME"),
             resource: variables.pairs("OTEL_RESOURCE_ATTRIBUTES")?,
             export: variables.export()?,
@@ -206,6 +207,10 @@ impl Variables<'_> {
             ensure!(range.contains(number), "{name} `{number}` is not between {least} and {most}");
         }
         Ok(number)
+    }
+
+    fn filter(&self, name: &str) -> anyhow::Result<Option<Targets>> {
+        (self.get)(name).map(|text| filter(&text).with_context(|| name.to_owned())).transpose()
     }
 
     fn parse<T: FromStr<Err: Display>>(&self, name: &str) -> anyhow::Result<Option<T>> {

@@ -135,3 +135,30 @@ fn levels_change_while_the_process_runs() {
     assert_eq!(said, ["two", "three"]);
     assert!(refused.contains("trellis_test=loud"), "{refused}");
 }
+
+#[test]
+fn the_log_says_how_its_levels_were_changed_if_any_of_them_shows_that() {
+    let process = Process::new("order", &Settings::default());
+    let levels = process.telemetry.levels();
+
+    for filter in ["debug", "off", "error", "warn,trellis_test=trace"] {
+        process.run(|| levels.set(filter).unwrap());
+    }
+
+    let changes: Vec<_> = process
+        .log
+        .lines()
+        .into_iter()
+        .map(|line| {
+            assert_eq!(line["message"], "what is logged was changed");
+            [
+                line["before"].as_str().unwrap().to_owned(),
+                line["after"].as_str().unwrap().to_owned(),
+            ]
+        })
+        .collect();
+    assert_eq!(
+        changes,
+        [["info", "debug"], ["debug", "off"], ["error", "trellis_test=trace,warn"]]
+    );
+}

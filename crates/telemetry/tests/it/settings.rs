@@ -115,6 +115,13 @@ fn a_small_queue_makes_small_batches() {
 }
 
 #[test]
+fn a_filter_may_have_spaces() {
+    let settings = with([("TRELLIS_LOG", "trellis_order=trace, INFO ")]).unwrap();
+
+    assert_eq!(settings.log, "trellis_order=trace,info".parse().unwrap());
+}
+
+#[test]
 fn an_empty_variable_is_an_absent_one() {
     let settings = with([COLLECTOR, ("OTEL_TRACES_SAMPLER", ""), ("TRELLIS_LOG", " ")]).unwrap();
 
@@ -125,7 +132,10 @@ fn an_empty_variable_is_an_absent_one() {
 fn a_value_that_makes_no_sense_is_refused_by_name_even_without_a_collector() {
     let bad = [
         ("TRELLIS_LOG", "trellis_order=loud"),
+        ("TRELLIS_LOG", "inof"),
+        ("TRELLIS_LOG", "trellis_order=trace,,info"),
         ("TRELLIS_TRACE", "trellis_order=loud"),
+        ("TRELLIS_TRACE", "trellis_order"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "not a url"),

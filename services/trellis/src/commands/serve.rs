@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use trellis_chassis::admin::{self, Readiness};
+use trellis_chassis::admin::{self, Admin, Readiness};
 use trellis_chassis::listen::Limits;
 use trellis_chassis::transport::Roads;
 use trellis_chassis::{Shutdown, SystemClock, listen};
@@ -45,8 +45,13 @@ pub(super) async fn run(
     let front = roads.front("door", edges::arrivals());
     let readiness = Readiness::default();
     let gate = readiness.expect("services");
-    let shown = telemetry.shows_metrics().then(|| metrics.clone());
-    admin::serve(admin, readiness, roads.registry().clone(), shown, &shutdown);
+    let admin_port = Admin {
+        readiness,
+        registry: roads.registry().clone(),
+        levels: telemetry.levels(),
+        metrics: telemetry.shows_metrics().then(|| metrics.clone()),
+    };
+    admin::serve(admin, admin_port, &shutdown);
 
     let world = World {
         clock: Arc::new(SystemClock),
