@@ -1,5 +1,6 @@
 //! The traces and logs of this process.
 
+use anyhow::Context as _;
 use trellis_telemetry::{Settings, Telemetry};
 
 use crate::cli::{Cli, Command};
@@ -11,8 +12,9 @@ const WHOLE_SHOP: &str = "trellis";
 /// command line does is in those of the servers that it calls.
 pub(crate) fn start(cli: &Cli) -> anyhow::Result<Telemetry> {
     let mut settings = Settings::from_environment()?;
-    settings.log =
-        cli.log.parse().map_err(|error| anyhow::anyhow!("TRELLIS_LOG `{}`: {error}", cli.log))?;
+    if let Some(log) = &cli.log {
+        settings.log = trellis_telemetry::filter(log).context("--log")?;
+    }
     let roles = match &cli.command {
         None => &cli.serve.roles[..],
         Some(Command::Serve(serve)) => &serve.roles[..],
