@@ -17,6 +17,7 @@ mod faults;
 mod full_disk;
 mod journey;
 mod kill;
+mod metrics;
 mod operators;
 mod processor;
 mod races;
