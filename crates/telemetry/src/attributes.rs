@@ -1,4 +1,4 @@
-//! The attributes that spans may carry, by the names of OpenTelemetry's semantic
+//! The attributes that spans and log records may carry, by the names of OpenTelemetry's semantic
 //! conventions 1.42.
 //!
 //! A field that is not on the list is not exported, so personal data that
@@ -84,9 +84,38 @@ pub const ALLOWED: &[&str] = &[
     "verdict",
 ];
 
+/// What log records carry besides, in alphabetical order. `error` is not among them: it
+/// is free text, and may quote a customer.
+pub const ALLOWED_IN_LOGS: &[&str] = &[
+    "address",
+    "after",
+    "attempts",
+    "before",
+    "breaker",
+    "code",
+    "consumer",
+    "dropped",
+    "duration_ms",
+    "endpoint",
+    "event_id",
+    "exported",
+    "kind",
+    "lost",
+    "order_id",
+    "roles",
+    "signal",
+    "status",
+    "task",
+];
+
 /// Whether an attribute of this name is exported.
 pub fn is_allowed(name: &str) -> bool {
     ALLOWED.binary_search(&name).is_ok()
+}
+
+/// Whether a field of this name is exported in a log record.
+pub fn is_allowed_in_logs(name: &str) -> bool {
+    is_allowed(name) || ALLOWED_IN_LOGS.binary_search(&name).is_ok()
 }
 
 #[cfg(test)]
@@ -96,6 +125,8 @@ mod tests {
     #[test]
     fn every_name_on_the_list_is_found_by_the_search() {
         assert!(ALLOWED.is_sorted(), "{ALLOWED:?}");
-        assert!(ALLOWED.iter().all(|name| is_allowed(name)));
+        assert!(ALLOWED_IN_LOGS.is_sorted(), "{ALLOWED_IN_LOGS:?}");
+        assert!(ALLOWED.iter().all(|name| is_allowed(name) && is_allowed_in_logs(name)));
+        assert!(ALLOWED_IN_LOGS.iter().all(|name| is_allowed_in_logs(name) && !is_allowed(name)));
     }
 }

@@ -30,17 +30,21 @@
 //!
 //! A finished span is put into a queue with a bound, and dropped and counted if
 //! that is full: a collector that is slow, silent or away slows no request. What
-//! goes wrong on the way is logged once a minute at most.
+//! goes wrong on the way is logged once a minute at most. Lines of the log go the same
+//! way, so a terminal, a pipe or a disk that is blocked slows none either; those of
+//! Trellis's own crates are also exported as log records if [`Settings::logs`] says so.
 
 pub mod attributes;
 pub mod metrics;
 pub mod propagation;
 
 mod context;
+mod ending;
 mod gate;
 mod logs;
 mod resource;
 mod settings;
+mod tally;
 mod telemetry;
 mod traces;
 
@@ -49,6 +53,6 @@ pub mod receiver;
 
 pub use logs::{Format, LogLevels, filter};
 pub use metrics::Metrics;
-pub use settings::{Export, ExportMetrics, PushMetrics, Settings};
+pub use settings::{Export, ExportLogs, ExportMetrics, PushMetrics, Settings};
 pub use telemetry::{Telemetry, build, build_queued, start};
 pub use traces::event;

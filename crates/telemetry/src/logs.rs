@@ -2,11 +2,14 @@
 //! span carries the trace's and the span's id.
 
 mod batch;
+mod export;
 mod fields;
+mod ids;
 mod levels;
 mod line;
 mod panics;
 mod queue;
+mod record;
 mod writer;
 
 use std::sync::{Arc, OnceLock};
@@ -15,6 +18,7 @@ use tracing::dispatcher::WeakDispatch;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::{Layer, Registry};
 
+pub(crate) use export::{Exported, start as export};
 pub use levels::{LogLevels, filter};
 pub(crate) use panics::log as log_panics;
 pub(crate) use writer::Lines;

@@ -2,11 +2,13 @@
 //! bad as a real one.
 
 mod metrics;
+mod records;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsServiceServer;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -25,6 +27,7 @@ use tonic::{Request, Response, Status};
 
 pub use metrics::Measured;
 pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+pub use records::Record;
 
 /// What OpenTelemetry's own collector takes at once by default, in bytes.
 const MAX_BATCH: usize = 4 * 1024 * 1024;
@@ -46,6 +49,7 @@ pub struct Receiver {
     address: SocketAddr,
     spans: watch::Receiver<Vec<Received>>,
     metrics: watch::Receiver<Vec<Measured>>,
+    records: watch::Receiver<Vec<Record>>,
     _server: JoinSet<()>,
 }
 
@@ -89,23 +93,29 @@ impl Receiver {
         let address = listener.local_addr()?;
         let ((to_spans, spans), (to_metrics, metrics)) =
             (watch::channel(Vec::new()), watch::channel(Vec::new()));
-        let collector = Collector { behaviour, spans: to_spans, metrics: to_metrics };
+        let (to_records, records) = watch::channel(Vec::new());
+        let collector =
+            Collector { behaviour, spans: to_spans, metrics: to_metrics, records: to_records };
         let traces = TraceServiceServer::new(collector.clone())
             .max_decoding_message_size(MAX_BATCH)
             .max_encoding_message_size(MAX_BATCH);
-        let measurements = MetricsServiceServer::new(collector)
+        let measurements = MetricsServiceServer::new(collector.clone())
+            .max_decoding_message_size(MAX_BATCH)
+            .max_encoding_message_size(MAX_BATCH);
+        let logs = LogsServiceServer::new(collector)
             .max_decoding_message_size(MAX_BATCH)
             .max_encoding_message_size(MAX_BATCH);
         let server = tonic::transport::Server::builder()
             .add_service(traces)
             .add_service(measurements)
+            .add_service(logs)
             .serve_with_incoming(TcpListenerStream::new(listener));
         let mut tasks = JoinSet::new();
         tasks.spawn(async {
             // Who waits for spans learns of the end by their absence.
             let _ = server.await;
         });
-        Ok(Self { address, spans, metrics, _server: tasks })
+        Ok(Self { address, spans, metrics, records, _server: tasks })
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -132,6 +142,20 @@ impl Receiver {
         }
     }
 
+    /// All log records that have arrived so far, in the order of arrival.
+    pub fn records(&self) -> Vec<Record> {
+        self.records.borrow().clone()
+    }
+
+    /// As [`wait_for`](Self::wait_for), for log records.
+    pub async fn wait_for_records(&self, enough: impl Fn(&[Record]) -> bool) -> Vec<Record> {
+        let mut records = self.records.clone();
+        match records.wait_for(|records| enough(records)).await {
+            Ok(records) => records.clone(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     /// Waits until `enough` is content with what has arrived. Give it a time limit:
     /// it waits for ever for what does not come.
     pub async fn wait_for(&self, enough: impl Fn(&[Received]) -> bool) -> Vec<Received> {
@@ -149,6 +173,7 @@ struct Collector {
     behaviour: Behaviour,
     spans: watch::Sender<Vec<Received>>,
     metrics: watch::Sender<Vec<Measured>>,
+    records: watch::Sender<Vec<Record>>,
 }
 
 impl Collector {

@@ -24,6 +24,8 @@ pub struct Settings {
     pub resource: Vec<(String, String)>,
     /// Where spans go; `None`: nowhere.
     pub export: Option<Export>,
+    /// Where the log goes besides standard error; `None`: nowhere.
+    pub logs: Option<ExportLogs>,
     /// Who gets the metrics.
     pub metrics: ExportMetrics,
 }
@@ -77,6 +79,29 @@ pub struct Export {
     pub delay: Duration,
 }
 
+/// How the log reaches a collector; `OTEL_LOGS_EXPORTER`, which is `none` by default,
+/// or `otlp`.
+#[derive(Clone, Debug)]
+pub struct ExportLogs {
+    /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub endpoint: String,
+    /// `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT`, else `OTEL_EXPORTER_OTLP_TIMEOUT`: how long
+    /// the collector may take over a batch. By default 10 s.
+    pub timeout: Duration,
+    /// `OTEL_BLRP_EXPORT_TIMEOUT`: how long a batch may take with all its repetitions.
+    /// By default 30 s.
+    pub give_up: Duration,
+    /// `OTEL_BLRP_MAX_QUEUE_SIZE`: how many records may wait; more are dropped. By
+    /// default 2048, at most 65536.
+    pub queue: usize,
+    /// `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`: how many records are sent at once. By default
+    /// 512, and no more than may wait.
+    pub batch: usize,
+    /// `OTEL_BLRP_SCHEDULE_DELAY`: how long a record waits at most for others. By
+    /// default 1 s.
+    pub delay: Duration,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -85,6 +110,7 @@ impl Default for Settings {
             service_name: None,
             resource: Vec::new(),
             export: None,
+            logs: None,
             metrics: ExportMetrics { prometheus: true, push: None },
         }
     }
@@ -101,6 +127,20 @@ impl Export {
             queue: 2048,
             batch: 512,
             delay: Duration::from_secs(5),
+        }
+    }
+}
+
+impl ExportLogs {
+    /// To `endpoint`, with the defaults for the rest.
+    pub fn to(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            timeout: Duration::from_secs(10),
+            give_up: Duration::from_secs(30),
+            queue: 2048,
+            batch: 512,
+            delay: Duration::from_secs(1),
         }
     }
 }

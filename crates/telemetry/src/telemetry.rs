@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::Dispatch;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::logs::{self, Format, Lines, LogLevels};
+use crate::logs::{self, Exported, Format, Lines, LogLevels};
 use crate::metrics::{Definition, Metrics, Push, Pushing, Total, Unit};
 use crate::resource;
 use crate::settings::Settings;
@@ -21,7 +22,7 @@ const STOP: Duration = Duration::from_secs(2);
 const DROPPED: Definition<Total, 1> = Total::define(
     "trellis.telemetry.dropped",
     Unit::NONE,
-    "What did not get out of this process: spans, lines of the log, or pushes of metrics.",
+    "What did not get out of this process: spans, lines of the log, log records, or pushes of metrics.",
     ["signal"],
 );
 
@@ -38,6 +39,7 @@ pub struct Telemetry {
     levels: LogLevels,
     traces: Traces,
     lines: Lines,
+    records: Exported,
     metrics: Metrics,
     pushing: Option<Pushing>,
     shows_metrics: bool,
@@ -105,8 +107,16 @@ where
 {
     let levels = LogLevels::new(settings.log.clone());
     let logs = logs::layer(format, writer, levels.clone(), itself.clone());
-    let registry = tracing_subscriber::registry().with(logs);
     let resource = resource::of(service, settings);
+    let (logs, records) = match &settings.logs {
+        Some(export) => {
+            let (layer, records) =
+                logs::export(export, resource.clone(), levels.clone(), itself.clone())?;
+            (logs.and_then(layer).boxed(), records)
+        }
+        None => (logs, Exported::default()),
+    };
+    let registry = tracing_subscriber::registry().with(logs);
     let attributes = resource::attributes(&resource);
     let (dispatch, traces) = traces::add(registry, resource, settings, &levels)?;
     itself.get_or_init(|| dispatch.downgrade());
@@ -114,11 +124,12 @@ where
     let metrics = Metrics::of(attributes.clone());
     show_losses(&metrics, "spans", traces.losses());
     show_losses(&metrics, "logs", lines.losses());
+    show_losses(&metrics, "log_records", records.losses());
     let failed = metrics.get(&DROPPED, ["metrics"]);
     let push = |push| Push::start(metrics.clone(), push, attributes, failed, &dispatch);
     let pushing = settings.metrics.push.as_ref().map(push).transpose()?;
     let shows_metrics = settings.metrics.prometheus;
-    Ok((dispatch, Telemetry { levels, traces, lines, metrics, pushing, shows_metrics }))
+    Ok((dispatch, Telemetry { levels, traces, lines, records, metrics, pushing, shows_metrics }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nothing here is counted beyond 2⁵³")]
@@ -161,13 +172,20 @@ impl Telemetry {
         self.lines.lost()
     }
 
+    /// How many log records were not exported, and never will be, because the queue was
+    /// full or the collector did not take them. Their lines are written all the same.
+    pub fn lost_records(&self) -> u64 {
+        self.records.lost()
+    }
+
     /// Exports and writes what is under way, for two seconds at most whatever the
     /// collector and the reader of the log do, and says in the log how many spans
-    /// were lost.
+    /// and log
+    /// records were lost.
     ///
     /// Spans that end afterwards are not exported; logs go on.
     pub async fn stop(self) {
-        let Self { traces, lines, pushing, .. } = self;
+        let Self { traces, lines, records, pushing, .. } = self;
         let end = Instant::now() + STOP;
         let limit = STOP.saturating_sub(LAST_LINES);
         let pushing = async {
@@ -175,7 +193,7 @@ impl Telemetry {
                 pushing.stop(limit).await;
             }
         };
-        tokio::join!(traces.stop(limit), pushing);
+        tokio::join!(traces.stop(limit), records.stop(limit), pushing);
         lines.stop(end.saturating_duration_since(Instant::now())).await;
     }
 }

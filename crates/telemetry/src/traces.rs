@@ -3,7 +3,6 @@
 mod export;
 mod filter;
 mod ids;
-mod tally;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,10 +24,11 @@ use tracing_subscriber::registry::LookupSpan;
 
 use self::export::{Bounded, Listed};
 pub(crate) use self::filter::Recorded;
-use self::tally::Tally;
+use crate::ending;
 use crate::gate::Gate;
 use crate::logs::LogLevels;
 use crate::settings::{Export, Settings};
+use crate::tally::Tally;
 
 /// The way of spans out of this process, if there is one.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ where
         let ids = layer(ids::Tracer).with_filter(recorded);
         return Ok((subscriber.with(ids).with(gate).into(), Traces(None)));
     };
-    let tally = Arc::new(Tally::new(export.queue));
+    let tally = Arc::new(Tally::new("spans", export.queue));
     let provider = provider(resource, export, &tally)?;
     let tracer: SdkTracer = provider.tracer("trellis");
     let dispatch = subscriber.with(layer(tracer).with_filter(recorded)).with(gate).into();
@@ -135,17 +135,8 @@ impl Traces {
     /// Exports what waits, and gives up at `limit`.
     pub(crate) async fn stop(self, limit: Duration) {
         let Some((provider, tally)) = self.0 else { return };
-        let (done, stopped) = tokio::sync::oneshot::channel();
-        // Not a task of the runtime, which would wait for it at its own end.
-        let thread = std::thread::Builder::new().name("telemetry-stop".to_owned());
-        let flush = move || {
-            // How it ended is told by what was exported.
-            let _ = provider.shutdown_with_timeout(limit);
-            let _ = done.send(());
-        };
-        if thread.spawn(flush).is_ok() {
-            let _ = tokio::time::timeout(limit, stopped).await;
-        }
+        // How it ended is told by what was exported.
+        ending::within(limit, move || drop(provider.shutdown_with_timeout(limit))).await;
         tally.close();
     }
 }

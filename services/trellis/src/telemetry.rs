@@ -20,6 +20,7 @@ pub(crate) fn start(cli: &Cli) -> anyhow::Result<Telemetry> {
         Some(Command::Serve(serve)) => &serve.roles[..],
         Some(_) => {
             settings.export = None;
+            settings.logs = None;
             &[]
         }
     };

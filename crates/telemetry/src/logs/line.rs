@@ -8,8 +8,7 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Full, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Itself;
-use crate::context;
+use super::{Itself, ids};
 
 /// `… trace_id=… span_id=…` at the end of the line.
 pub(crate) struct Text(Ids<format::Format<Full>>);
@@ -35,15 +34,6 @@ impl Json {
 }
 
 impl<F> Ids<F> {
-    /// The span that `event` belongs to: the one it names, else the current one.
-    fn of(&self, event: &Event<'_>) -> Option<SpanContext> {
-        match event.parent() {
-            Some(id) => context::by_id(id, &self.itself.get()?.upgrade()?),
-            None if event.is_contextual() => context::current(),
-            None => None,
-        }
-    }
-
     fn write<S, N>(
         &self,
         context: &FmtContext<'_, S, N>,
@@ -57,7 +47,7 @@ impl<F> Ids<F> {
         S: Subscriber + for<'a> LookupSpan<'a>,
         N: for<'a> FormatFields<'a> + 'static,
     {
-        let Some(span) = self.of(event) else {
+        let Some(span) = ids::of(event, &self.itself) else {
             return self.format.format_event(context, writer, event);
         };
         let mut line = String::with_capacity(512);

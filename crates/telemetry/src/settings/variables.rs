@@ -2,6 +2,8 @@
 //! that names the variable, where OpenTelemetry's own reader would go on with a
 //! default.
 
+mod logs;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -20,7 +22,7 @@ impl Settings {
     /// From the environment of this process.
     ///
     /// `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_EXPORTER_OTLP_COMPRESSION`, and those
-    /// of traces, are read by the exporter itself.
+    /// of traces and logs, are read by the exporter itself.
     #[expect(clippy::disallowed_methods, reason = "these are settings")]
     pub fn from_environment() -> anyhow::Result<Self> {
         Self::from_variables(|name| std::env::var(name).ok())
@@ -37,6 +39,7 @@ impl Settings {
             service_name: (variables.get)("OTEL_SERVICE_NAME"),
             resource: variables.pairs("OTEL_RESOURCE_ATTRIBUTES")?,
             export: variables.export()?,
+            logs: variables.logs()?,
             metrics: variables.metrics()?,
         })
     }

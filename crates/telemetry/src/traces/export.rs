@@ -10,8 +10,8 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use tokio::runtime::Handle;
 
-use super::tally::Tally;
 use crate::attributes;
+use crate::tally::Tally;
 
 /// Lets spans into the queue while there is room, and counts the others.
 ///

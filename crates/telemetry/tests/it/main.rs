@@ -6,6 +6,7 @@ mod logs;
 mod metrics;
 mod privacy;
 mod propagation;
+mod records;
 mod sampling;
 mod settings;
 mod sinks;

@@ -91,6 +91,24 @@ fn export_can_be_switched_off() {
 }
 
 #[test]
+fn the_log_is_exported_if_that_is_asked_for() {
+    let otlp = ("OTEL_LOGS_EXPORTER", "otlp");
+    assert!(with([COLLECTOR]).unwrap().logs.is_none());
+    assert!(with([COLLECTOR, ("OTEL_LOGS_EXPORTER", "none")]).unwrap().logs.is_none());
+    assert!(with([COLLECTOR, otlp, ("OTEL_SDK_DISABLED", "true")]).unwrap().logs.is_none());
+
+    let own = ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:4317");
+    let queue = ("OTEL_BLRP_MAX_QUEUE_SIZE", "7");
+    let logs = with([COLLECTOR, otlp, own, queue]).unwrap().logs.unwrap();
+    assert_eq!(logs.endpoint, "http://logs:4317");
+    assert_eq!((logs.queue, logs.batch, logs.delay), (7, 7, Duration::from_secs(1)));
+    assert_eq!(with([COLLECTOR, otlp]).unwrap().logs.unwrap().endpoint, COLLECTOR.1);
+
+    let refusal = with([otlp]).unwrap_err().to_string();
+    assert!(refusal.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{refusal}");
+}
+
+#[test]
 fn each_sampler_is_known_by_its_name() {
     let samplers = [
         ("always_on", "AlwaysOn"),
@@ -143,6 +161,14 @@ fn a_value_that_makes_no_sense_is_refused_by_name_even_without_a_collector() {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
         ("OTEL_SDK_DISABLED", "perhaps"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_LOGS_EXPORTER", "console"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "logs:4317"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "65537"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "4096"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BLRP_EXPORT_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "10s"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("OTEL_TRACES_SAMPLER_ARG", "ten percent"),
         ("OTEL_TRACES_SAMPLER_ARG", "1.5"),

@@ -1,4 +1,4 @@
-//! What becomes of the spans that were recorded.
+//! What becomes of the spans and log records that were made.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -7,13 +7,15 @@ use std::time::Duration;
 use opentelemetry_sdk::error::OTelSdkError;
 use tokio::time::Instant;
 
-/// How often the log speaks of lost spans at most.
+/// How often the log speaks of lost ones at most.
 const SELDOM: Duration = Duration::from_mins(1);
 
-/// Counts spans. The counts stand for themselves, so no order is needed between
-/// them.
+/// Counts items of one sort. The counts stand for themselves, so no order is needed
+/// between them.
 #[derive(Debug)]
 pub(crate) struct Tally {
+    /// What is counted, such as `spans`.
+    items: &'static str,
     queue: usize,
     waiting: AtomicUsize,
     ended: AtomicU64,
@@ -32,9 +34,10 @@ struct Said {
 }
 
 impl Tally {
-    /// No more than `queue` spans may wait.
-    pub(crate) fn new(queue: usize) -> Self {
+    /// No more than `queue` of these items may wait.
+    pub(crate) fn new(items: &'static str, queue: usize) -> Self {
         Self {
+            items,
             queue,
             waiting: AtomicUsize::new(0),
             ended: AtomicU64::new(0),
@@ -45,7 +48,7 @@ impl Tally {
         }
     }
 
-    /// A span has ended; `false`: there is no room for it.
+    /// There is one more; `false`: there is no room for it.
     pub(crate) fn admit(&self) -> bool {
         self.ended.fetch_add(1, Relaxed);
         let more = |waiting| (waiting < self.queue).then_some(waiting + 1);
@@ -56,15 +59,15 @@ impl Tally {
         admitted
     }
 
-    /// `spans` have left the queue.
-    pub(crate) fn took(&self, spans: usize) {
-        self.waiting.fetch_sub(spans, Relaxed);
+    /// So many `items` have left the queue.
+    pub(crate) fn took(&self, items: usize) {
+        self.waiting.fetch_sub(items, Relaxed);
     }
 
-    /// The collector has `spans`, or has not because of `error`.
-    pub(crate) fn sent(&self, spans: u64, error: Option<&OTelSdkError>) {
+    /// The collector has so many `items`, or has not because of `error`.
+    pub(crate) fn sent(&self, items: u64, error: Option<&OTelSdkError>) {
         let count = if error.is_none() { &self.exported } else { &self.refused };
-        count.fetch_add(spans, Relaxed);
+        count.fetch_add(items, Relaxed);
         self.say(error);
     }
 
@@ -72,12 +75,13 @@ impl Tally {
         self.dropped.load(Relaxed) + self.refused.load(Relaxed)
     }
 
-    /// No span will be exported any more.
+    /// Nothing will be exported any more.
     pub(crate) fn close(&self) {
         let (ended, exported) = (self.ended.load(Relaxed), self.exported.load(Relaxed));
         let lost = ended.saturating_sub(exported);
         if lost > 0 {
-            tracing::warn!(lost, exported, "spans were not exported by the end of the process");
+            let items = self.items;
+            tracing::warn!(lost, exported, "{items} were not exported by the end of the process");
         }
     }
 
@@ -92,7 +96,7 @@ impl Tally {
         drop(said);
         let dropped = self.dropped.load(Relaxed);
         let error = error.map(|error| error as &dyn std::error::Error);
-        tracing::warn!(lost = since, dropped, error, "spans are lost");
+        tracing::warn!(lost = since, dropped, error, "{} are lost", self.items);
     }
 }
 
@@ -116,7 +120,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_collector_that_fails_for_long_is_spoken_of_once_a_minute() {
-        let tally = Tally::new(10);
+        let tally = Tally::new("spans", 10);
         let refused = OTelSdkError::InternalFailure("refused".to_owned());
 
         let at_once = lines(|| (0..100).for_each(|_| tally.sent(5, Some(&refused))));
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_leaves_the_queue_makes_room() {
-        let tally = Tally::new(2);
+        let tally = Tally::new("spans", 2);
 
         assert_eq!([tally.admit(), tally.admit(), tally.admit()], [true, true, false]);
         tally.took(1);
