@@ -1,7 +1,9 @@
 //! What a line of JSON costs whoever logs it, by the way that it takes to its sink.
 //!
 //! `Sink`: it is formatted, and that is all; `Direct`: it is written at once;
-//! `Queued`: as a process does it; `Appender`: by `tracing_appender`, for comparison.
+//! `Queued`: as a process does it; `Exported`: the same, and as a record for a collector
+//! that is away, so that the queue is full most of the time; `Appender`: by
+//! `tracing_appender`, for comparison.
 //! `ready` writes to `/dev/null`, `stuck` to a pipe that nobody reads, so that most
 //! lines are lost, and `alone` logs a line after a pause, so that the thread that
 //! writes has to be woken. Figures are for a line.
@@ -14,13 +16,13 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use tracing::Dispatch;
-use trellis_telemetry::{Format, Settings, build, build_queued};
+use trellis_telemetry::{ExportLogs, Format, Settings, build, build_queued};
 
 fn main() {
     divan::main();
 }
 
-const WAYS: [Way; 4] = [Way::Sink, Way::Direct, Way::Queued, Way::Appender];
+const WAYS: [Way; 5] = [Way::Sink, Way::Direct, Way::Queued, Way::Exported, Way::Appender];
 /// A blocked pipe would block the direct way for ever.
 const PATIENT: [Way; 3] = [Way::Sink, Way::Queued, Way::Appender];
 
@@ -29,6 +31,7 @@ enum Way {
     Sink,
     Direct,
     Queued,
+    Exported,
     Appender,
 }
 
@@ -46,6 +49,16 @@ fn by(way: Way, sink: impl Write + Send + 'static, body: impl FnOnce(&Dispatch))
             body(&dispatch);
             // Waiting for what nobody reads is not what is measured.
             std::mem::forget(telemetry);
+        }
+        Way::Exported => {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            let _context = runtime.enter();
+            let logs = Some(ExportLogs::to("http://127.0.0.1:9"));
+            let settings = Settings { logs, ..settings };
+            let (dispatch, telemetry) =
+                build_queued("bench", &settings, json, sink).expect("telemetry");
+            body(&dispatch);
+            runtime.block_on(telemetry.stop());
         }
         Way::Appender => {
             let (writer, guard) = tracing_appender::non_blocking(sink);
