@@ -35,17 +35,21 @@ doc:
 test:
     cargo test --workspace
 
-# Real orders and an audit, as one process and as a fleet, then the README's session.
+# Real orders, the dashboards and an audit, as one process and as a fleet, then the README's session.
 e2e:
     scripts/replay-check.sh
     scripts/readme-session.sh
 
 # Measures, and prints the tables of BENCHMARKS.md. Takes about fifteen minutes.
-bench: bench-shop bench-resilience
+bench: bench-shop bench-telemetry bench-resilience
 
 # The shop against bare inserts, on one disk.
 bench-shop:
     scripts/bench.sh
+
+# A shop with telemetry against one without.
+bench-telemetry:
+    scripts/bench-telemetry.sh
 
 # The resilience crate against others, in one run.
 bench-resilience:

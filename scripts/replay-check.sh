@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Replays real orders against the shop and audits its records: once with every
-# service in one process, once as a fleet of six processes.
+# Replays real orders against the shop, looks whether the dashboards have something to
+# show, and audits its records: once with every service in one process, once as a fleet
+# of six processes.
 #
 #   scripts/replay-check.sh [one|fleet]
 #
@@ -35,6 +36,12 @@ trade() {
   timeout 900 "$binary" replay "$csv" --limit "$limit" --concurrency 32 --endpoint "http://$1"
 }
 
+# Right after the calls, since a rate needs some.
+dashboards() {
+  say 'the dashboards'
+  scripts/observability-check.sh live "$@"
+}
+
 audit() {
   timeout 300 "$binary" audit
 }
@@ -43,21 +50,24 @@ one_process() {
   say "one process, $limit invoices"
   start shop
   trade "${address[shop]}"
+  dashboards "trellis=${admin[shop]}"
   stop shop
   audit
 }
 
 fleet() {
-  local role
+  local role targets=()
   say "a fleet of six processes, $limit invoices"
   export TRELLIS_ADMIN_TOKEN
   TRELLIS_ADMIN_TOKEN=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
   # Each is started after those that it calls, and stopped before them.
   for role in inventory payment recommendation order user gateway; do
     start "$role" "$role"
+    targets+=("$role=${admin[$role]}")
     [ "$role" = gateway ] || export "TRELLIS_PEERS_${role^^}=http://${address[$role]}"
   done
   trade "${address[gateway]}"
+  dashboards "${targets[@]}"
   for role in gateway user order recommendation payment inventory; do
     stop "$role"
   done
