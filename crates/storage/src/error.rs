@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{ErrorCode, ffi};
 use tonic::Status;
 
-use crate::Problem;
+use crate::{Problem, sqlite};
 
 /// An error beneath ours; shared, because one fault may fail many units of work.
 pub type Cause = Arc<dyn error::Error + Send + Sync>;
@@ -74,6 +74,27 @@ impl Error {
         }
     }
 
+    /// The variant in a word, as metrics and spans tell it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "full",
+            Self::ReadOnly(_) => "read_only",
+            Self::Io(_) => "io",
+            Self::Busy(_) => "busy",
+            Self::Overloaded => "overloaded",
+            Self::Closed => "closed",
+            Self::RolledBack => "rolled_back",
+            Self::Constraint { .. } => "constraint",
+            Self::Panicked => "panicked",
+            Self::Corrupt(_) => "corrupt",
+            Self::NoWal => "no_wal",
+            Self::InUse { .. } => "in_use",
+            Self::Open { source, .. } => source.word(),
+            Self::Migration(_) => "migration",
+            Self::Sqlite(_) => "statement",
+        }
+    }
+
     pub(crate) fn at(self, path: &Path) -> Self {
         match self {
             Self::InUse { .. } | Self::Open { .. } => self,
@@ -93,7 +114,7 @@ impl From<rusqlite::Error> for Error {
             _ => Box::default(),
         };
         let cause: Cause = Arc::new(error);
-        match code {
+        let error = match code {
             Some(ErrorCode::DiskFull) => Self::Full(cause),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly(Some(cause)),
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Io(cause),
@@ -101,7 +122,9 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::ConstraintViolation) => Self::Constraint { name, source: cause },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(cause),
             _ => Self::Sqlite(cause),
-        }
+        };
+        sqlite::note(&error);
+        error
     }
 }
 

@@ -6,6 +6,10 @@
 //! work is a synchronous closure, so nobody can hold a transaction open over a
 //! network call.
 //!
+//! What a database counts goes to [`Options::metrics`], and each unit of work is a span
+//! of its caller's trace, if that is sampled; with `TRELLIS_TRACE=trellis_storage=trace`
+//! each statement in it is one too, with places where it has values.
+//!
 //! Around it: forward-only migrations, [`idempotency`] records and [`lease`]s
 //! that commit together with the work they guard, and [`Faults`], which let a
 //! test crash a database at an exact commit. No table of any service is known

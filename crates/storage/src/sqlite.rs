@@ -3,9 +3,13 @@
 //! What is not here: retries. A caller that meets [`Error::Busy`] or
 //! [`Error::Overloaded`] decides itself whether to come again.
 
+mod answer;
 mod batch;
 mod connect;
+mod meters;
+mod operation;
 mod readers;
+mod statements;
 mod unit;
 mod writer;
 
@@ -16,9 +20,17 @@ use std::{
 };
 
 use rusqlite::Connection;
+use trellis_telemetry::Metrics;
 
-use self::{readers::Readers, writer::Writer};
+use self::{
+    meters::{Kind, Meters},
+    operation::Operation,
+    readers::Readers,
+    writer::Writer,
+};
 use crate::{Error, Faults, Migration, lease, migration};
+
+pub(crate) use answer::note;
 
 /// A database; cheap to clone, and all clones are one.
 ///
@@ -38,11 +50,15 @@ pub struct Options {
     /// Opens beside a running server: takes no lock, changes nothing, and
     /// refuses writes.
     pub read_only: bool,
+    /// Where it counts, under the name of its file without `.db`. By default a registry
+    /// of its own that nobody reads.
+    pub metrics: Metrics,
 }
 
 struct Shared {
     path: PathBuf,
     faults: Faults,
+    meters: Arc<Meters>,
     // Dropped in this order: the connection that closes last tidies up the
     // write-ahead log, and only the writer's may.
     readers: Arc<Readers>,
@@ -58,6 +74,7 @@ impl Sqlite {
         let open = || {
             let path = std::path::absolute(path)?;
             let faults = options.faults.clone();
+            let meters = Arc::new(Meters::new(&options.metrics, &path));
             let writer = if options.read_only {
                 migration::verify(&connect::reader(&path)?, migrations)?;
                 None
@@ -68,10 +85,14 @@ impl Sqlite {
                 if migrations.iter().any(|migration| migration.name == lease::MIGRATION.name) {
                     lease::release_all(&connection)?;
                 }
-                Some(Writer::start(connection, lock, faults.clone())?)
+                Some(Writer::start(connection, lock, faults.clone(), Arc::clone(&meters))?)
             };
-            let readers = Arc::new(Readers::new(path.clone(), options.readers, faults.clone()));
-            Ok(Self { shared: Arc::new(Shared { path, faults, readers, writer }) })
+            let count = options.readers;
+            let readers = Readers::new(path.clone(), count, faults.clone(), Arc::clone(&meters));
+            let readers = Arc::new(readers);
+            let shared = Arc::new(Shared { path, faults, meters, readers, writer });
+            shared.meters.watch(&shared);
+            Ok(Self { shared })
         };
         open().map_err(|error: Error| error.at(path))
     }
@@ -93,9 +114,15 @@ impl Sqlite {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.shared.faults.check()?;
-        let writer = self.shared.writer.as_ref().ok_or(Error::ReadOnly(None))?;
-        writer.write(unit).await
+        let shared = &*self.shared;
+        let operation = Operation::begin(&shared.meters, Kind::Write);
+        let began = operation.began();
+        let work = async {
+            shared.faults.check()?;
+            let writer = shared.writer.as_ref().ok_or(Error::ReadOnly(None))?;
+            writer.write(unit, began).await
+        };
+        operation.run(work).await
     }
 
     /// Runs a query on one snapshot of the database.
@@ -110,7 +137,9 @@ impl Sqlite {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.shared.readers.read(query).await
+        let operation = Operation::begin(&self.shared.meters, Kind::Read);
+        let work = self.shared.readers.read(query, operation.began());
+        operation.run(work).await
     }
 
     /// Runs a query as [`Self::read`] does, but on the calling thread.
@@ -121,7 +150,9 @@ impl Sqlite {
         &self,
         query: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.shared.readers.look_up(query).await
+        let operation = Operation::begin(&self.shared.meters, Kind::LookUp);
+        let work = self.shared.readers.look_up(query, operation.began());
+        operation.run(work).await
     }
 
     /// Ends all clones: finishes what is queued, then gives the file free.

@@ -13,8 +13,12 @@ use std::{
 };
 
 use rusqlite::Connection;
+use tokio::time::Instant;
 
-use super::unit::{Job, Verdict};
+use super::{
+    meters::Meters,
+    unit::{Job, Verdict},
+};
 use crate::{Error, Faults};
 
 /// The log is copied into the database when it has this many pages (4 KiB each).
@@ -30,6 +34,7 @@ thread_local! {
 pub(super) struct Committer {
     connection: Connection,
     faults: Faults,
+    meters: Arc<Meters>,
     /// Set only around our own COMMIT. Without it a unit that goes on after
     /// SQLite undid the transaction would commit statement by statement.
     may_commit: Arc<AtomicBool>,
@@ -56,7 +61,11 @@ enum State {
 }
 
 impl Committer {
-    pub(super) fn new(connection: Connection, faults: Faults) -> Result<Self, Error> {
+    pub(super) fn new(
+        connection: Connection,
+        faults: Faults,
+        meters: Arc<Meters>,
+    ) -> Result<Self, Error> {
         let may_commit = Arc::new(AtomicBool::new(false));
         let allowed = Arc::clone(&may_commit);
         connection.commit_hook(Some(move || !allowed.load(Ordering::Relaxed)))?;
@@ -66,7 +75,7 @@ impl Committer {
             LOG_PAGES.set(pages);
             Ok(())
         }));
-        let mut committer = Self { connection, faults, may_commit, changes: 0 };
+        let mut committer = Self { connection, faults, meters, may_commit, changes: 0 };
         committer.has_changed()?;
         Ok(committer)
     }
@@ -205,8 +214,10 @@ impl Batch {
             State::Empty => Ok(()),
             State::Failed(error) => Err(error),
             State::Open if self.changed => {
-                let faults = committer.faults.clone();
-                faults.commit(|| committer.commit())
+                let began = Instant::now();
+                let fate = committer.faults.commit(|| committer.commit());
+                committer.meters.committed(self.done.len(), began.elapsed());
+                fate
             }
             State::Open => committer.faults.check().and_then(|()| committer.commit()),
         };

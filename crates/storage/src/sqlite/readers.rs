@@ -9,11 +9,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use quanta::Instant;
 use rusqlite::Connection;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::Span;
 
-use super::connect;
+use super::{
+    answer::{Answer, Outcome},
+    connect,
+    meters::{Meters, Pool},
+    statements,
+};
 use crate::{Error, Faults};
 
 const DEFAULT_READERS: usize = 4;
@@ -24,6 +30,7 @@ const QUEUE: usize = 4_096;
 pub(super) struct Readers {
     path: PathBuf,
     faults: Faults,
+    meters: Arc<Meters>,
     count: usize,
     entry: Semaphore,
     turns: Arc<Semaphore>,
@@ -33,11 +40,12 @@ pub(super) struct Readers {
 
 impl Readers {
     /// Opens nothing yet. A `count` of 0 stands for the default.
-    pub(super) fn new(path: PathBuf, count: usize, faults: Faults) -> Self {
+    pub(super) fn new(path: PathBuf, count: usize, faults: Faults, meters: Arc<Meters>) -> Self {
         let count = if count == 0 { DEFAULT_READERS } else { count };
         Self {
             path,
             faults,
+            meters,
             count,
             entry: Semaphore::new(QUEUE),
             turns: Arc::new(Semaphore::new(count)),
@@ -48,10 +56,11 @@ impl Readers {
     pub(super) async fn read<T, E>(
         self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+        began: Instant,
+    ) -> Outcome<T, E>
     where
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
+        E: Send + 'static,
     {
         self.faults.check()?;
         let _entry = self.entry.try_acquire().map_err(|_| Error::Overloaded)?;
@@ -62,14 +71,14 @@ impl Readers {
         let task = spawn_blocking(move || {
             // The turn ends after the connection is back.
             let _turn = turn;
-            span.in_scope(|| readers.run(query))
+            span.in_scope(|| readers.run(query, Some(began)))
         });
         let result = task.await.unwrap_or_else(|error| {
             if error.is_panic() {
                 tracing::error!("a query panicked");
-                return Err(Error::Panicked.into());
+                return Err(Error::Panicked);
             }
-            Err(Error::Closed.into())
+            Err(Error::Closed)
         });
         self.faults.check()?;
         result
@@ -77,14 +86,20 @@ impl Readers {
 
     /// The same on the calling thread: handing a look-up to another one would
     /// cost several times what it does.
-    pub(super) async fn look_up<T, E: From<Error>>(
+    pub(super) async fn look_up<T, E>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
+        began: Instant,
+    ) -> Outcome<T, E> {
         self.faults.check()?;
         let _entry = self.entry.try_acquire().map_err(|_| Error::Overloaded)?;
-        let _turn = self.turns.acquire().await.map_err(|_| Error::Closed)?;
-        let result = self.run(query);
+        // A task that looks up one thing after the other still takes turns with others.
+        tokio::task::consume_budget().await;
+        let (_turn, waiting) = match self.turns.try_acquire() {
+            Ok(turn) => (turn, None),
+            Err(_) => (self.turns.acquire().await.map_err(|_| Error::Closed)?, Some(began)),
+        };
+        let result = self.run(query, waiting);
         self.faults.check()?;
         result
     }
@@ -98,21 +113,37 @@ impl Readers {
         drop(turns);
     }
 
+    /// How many there may be.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn pool(&self) -> Pool {
+        // They are read one after the other, so they need not fit together.
+        let used = self.count.saturating_sub(self.turns.available_permits());
+        let all = QUEUE.saturating_sub(self.entry.available_permits());
+        Pool { used, idle: self.idle().len(), pending: all.saturating_sub(used) }
+    }
+
+    /// `waiting` is when the wait for a turn began, if there was one.
+    ///
     /// A panic drops the connection, and with it whatever state it was in.
-    fn run<T, E: From<Error>>(
+    fn run<T, E>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
+        waiting: Option<Instant>,
+    ) -> Outcome<T, E> {
         let free = self.idle().pop();
         let connection = match free {
             Some(connection) => connection,
             None => connect::reader(&self.path)?,
         };
+        self.meters.waited_for_reader(waiting);
         execute(&connection, "BEGIN")?;
-        let result = query(&connection);
+        let answer = statements::traced(&connection, || Answer::of(|| query(&connection)));
         execute(&connection, "COMMIT")?;
         self.idle().push(connection);
-        result
+        Ok(answer)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {

@@ -2,16 +2,24 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use quanta::Instant;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tracing::Span;
 
+use super::{
+    answer::{Answer, Outcome},
+    statements,
+};
 use crate::Error;
 
 /// A [`Unit`] whose types only its caller knows.
 pub(super) trait Job: Send {
     /// Nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
+
+    /// When its caller began to wait.
+    fn began(&self) -> Instant;
 
     /// Does the work once and keeps its result; says whether to keep its writes.
     fn run(&mut self, connection: &Connection) -> Verdict;
@@ -28,15 +36,17 @@ pub(super) enum Verdict {
 
 pub(super) struct Unit<F, T, E> {
     work: Option<F>,
-    result: Option<Result<T, E>>,
-    caller: oneshot::Sender<Result<T, E>>,
+    answer: Option<Outcome<T, E>>,
+    caller: oneshot::Sender<Outcome<T, E>>,
+    began: Instant,
     span: Span,
 }
 
 impl<F, T, E> Unit<F, T, E> {
-    pub(super) fn new(work: F) -> (Self, oneshot::Receiver<Result<T, E>>) {
+    pub(super) fn new(work: F, began: Instant) -> (Self, oneshot::Receiver<Outcome<T, E>>) {
         let (caller, answer) = oneshot::channel();
-        let unit = Self { work: Some(work), result: None, caller, span: Span::current() };
+        let span = Span::current();
+        let unit = Self { work: Some(work), answer: None, caller, began, span };
         (unit, answer)
     }
 }
@@ -45,10 +55,14 @@ impl<F, T, E> Job for Unit<F, T, E>
 where
     F: FnOnce(&Connection) -> Result<T, E> + Send,
     T: Send,
-    E: From<Error> + Send,
+    E: Send,
 {
     fn is_abandoned(&self) -> bool {
         self.caller.is_closed()
+    }
+
+    fn began(&self) -> Instant {
+        self.began
     }
 
     fn run(&mut self, connection: &Connection) -> Verdict {
@@ -56,22 +70,23 @@ where
         let _entered = self.span.enter();
         // What the unit shares with others must stand a panic, as in any task;
         // what it wrote is rolled back.
-        let result = catch_unwind(AssertUnwindSafe(|| work(connection))).unwrap_or_else(|_| {
+        let work = || statements::traced(connection, || Answer::of(|| work(connection)));
+        let answer = catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
             tracing::error!("a unit of work panicked");
-            Err(Error::Panicked.into())
+            Error::Panicked
         });
-        let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::Undo };
-        self.result = Some(result);
-        verdict
+        let is_done = answer.as_ref().is_ok_and(|answer| answer.result.is_ok());
+        self.answer = Some(answer);
+        if is_done { Verdict::Keep } else { Verdict::Undo }
     }
 
     fn answer(self: Box<Self>, fate: Result<(), Error>) {
-        let result = match (fate, self.result) {
-            (Err(error), _) => Err(error.into()),
-            (Ok(()), Some(result)) => result,
-            (Ok(()), None) => Err(Error::Closed.into()),
+        let answer = match (fate, self.answer) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(answer)) => answer,
+            (Ok(()), None) => Err(Error::Closed),
         };
         // A caller that went away meanwhile needs no answer.
-        let _ = self.caller.send(result);
+        let _ = self.caller.send(answer);
     }
 }

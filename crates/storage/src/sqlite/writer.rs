@@ -4,7 +4,14 @@
 //! transaction, so that all of it pays for one wait for the disk (group
 //! commit). Nothing waits for company: a lone unit is committed at once.
 
-use std::{fs::File, thread};
+use std::{
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 use rusqlite::Connection;
 use tokio::{
@@ -16,7 +23,9 @@ use tokio::{
 };
 
 use super::{
+    answer::Outcome,
     batch::{Batch, Committer},
+    meters::{Meters, Pool},
     unit::{Job, Unit},
 };
 use crate::{Error, Faults};
@@ -33,6 +42,7 @@ const BATCH_TIME: Duration = Duration::from_millis(10);
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     finished: watch::Receiver<()>,
+    is_busy: Arc<AtomicBool>,
 }
 
 enum Message {
@@ -47,10 +57,17 @@ struct Worker {
     queue: mpsc::Receiver<Message>,
     lock: File,
     finished: watch::Sender<()>,
+    is_busy: Arc<AtomicBool>,
+    meters: Arc<Meters>,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, lock: File, faults: Faults) -> Result<Self, Error> {
+    pub(super) fn start(
+        connection: Connection,
+        lock: File,
+        faults: Faults,
+        meters: Arc<Meters>,
+    ) -> Result<Self, Error> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let (finished_sender, finished) = watch::channel(());
 
@@ -63,26 +80,38 @@ impl Writer {
             }
         });
 
-        let committer = Committer::new(connection, faults)?;
-        let worker = Worker { committer, queue, lock, finished: finished_sender };
+        let committer = Committer::new(connection, faults, Arc::clone(&meters))?;
+        let is_busy = Arc::new(AtomicBool::new(false));
+        let busy = Arc::clone(&is_busy);
+        let worker =
+            Worker { committer, queue, lock, finished: finished_sender, is_busy: busy, meters };
         thread::Builder::new().name("sqlite-writer".to_owned()).spawn(|| worker.run())?;
-        Ok(Self { queue: sender, finished })
+        Ok(Self { queue: sender, finished, is_busy })
     }
 
     pub(super) async fn write<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+        began: quanta::Instant,
+    ) -> Outcome<T, E>
     where
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
+        E: Send + 'static,
     {
-        let (unit, answer) = Unit::new(work);
+        let (unit, answer) = Unit::new(work, began);
         self.queue.try_send(Message::Unit(Box::new(unit))).map_err(|error| match error {
             TrySendError::Full(_) => Error::Overloaded,
             TrySendError::Closed(_) => Error::Closed,
         })?;
-        answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+        answer.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// The one connection is idle only while nothing waits, and gone with its thread.
+    pub(super) fn pool(&self) -> Pool {
+        let is_open = self.finished.has_changed().is_ok();
+        let is_used = is_open && self.is_busy.load(Ordering::Relaxed);
+        let pending = self.queue.max_capacity().saturating_sub(self.queue.capacity());
+        Pool { used: is_used.into(), idle: (is_open && !is_used).into(), pending }
     }
 
     /// Takes no more units, does those that wait, and returns when the
@@ -99,8 +128,10 @@ impl Worker {
     fn run(mut self) {
         while let Some(message) = self.queue.blocking_recv() {
             if let Some(first) = self.admit(message) {
+                self.is_busy.store(true, Ordering::Relaxed);
                 self.batch(first);
                 self.committer.tidy();
+                self.is_busy.store(false, Ordering::Relaxed);
             }
             if self.committer.is_crashed() {
                 self.queue.close();
@@ -118,6 +149,7 @@ impl Worker {
         let mut batch = Batch::default();
         let mut next = Some(first);
         while let Some(job) = next.take() {
+            self.meters.waited_for_writer(job.began());
             batch.run(&mut self.committer, job);
             if batch.is_open() && batch.len() < BATCH_UNITS && Instant::now() < end {
                 next = self.waiting();

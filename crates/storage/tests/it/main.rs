@@ -7,10 +7,12 @@ mod full_disk;
 mod group_commit;
 mod idempotency;
 mod lease;
+mod metrics;
 mod migration;
 mod opening;
 mod reading;
 mod status;
+mod traces;
 
 use std::{
     path::PathBuf,

@@ -182,9 +182,12 @@ impl Distribution {
     fn record(&self, value: f64) -> &Bucket {
         let bucket = &self.buckets[self.bounds.iter().take_while(|bound| **bound < value).count()];
         bucket.count.fetch_add(1, Ordering::Relaxed);
-        let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
-        // It is tried again until it succeeds.
-        let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        // Many waits are none at all.
+        if value != 0.0 {
+            let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
+            // It is tried again until it succeeds.
+            let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        }
         bucket
     }
 

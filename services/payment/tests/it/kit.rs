@@ -88,7 +88,7 @@ impl World {
 }
 
 fn options(faults: &Faults) -> Options {
-    Options { readers: 2, faults: faults.clone(), read_only: false }
+    Options { readers: 2, faults: faults.clone(), ..Options::default() }
 }
 
 impl Service {

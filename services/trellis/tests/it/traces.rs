@@ -10,11 +10,11 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use tonic::{Request, Response, Status};
 use trellis_api::shop::v1 as pb;
-use trellis_telemetry::receiver::{Received, Receiver};
+use trellis_telemetry::receiver::{Received, Receiver, SpanKind};
 
 use crate::kit::{Customer, Shop, Topology, purchase};
 
-use tree::{of_one_process, tree};
+use tree::{is_database, of_one_process, tree};
 
 /// How long a test waits for what must come; then it shows what came.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -107,6 +107,26 @@ async fn a_sign_up_is_one_tree() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_writes_is_a_part_of_it() {
+    let receiver = Receiver::start().await.unwrap();
+    let mut shop = exporting(Topology::Fleet, &receiver);
+    let customer = shop.customer().await;
+    let trace_id = trace_id(&buy(&customer, "tok_ok").await.unwrap());
+    shop.stop();
+
+    let spans = receiver.spans();
+    let checkout = spans.iter().find(|span| {
+        (&*span.trace_id, &*span.service) == (&trace_id, "order")
+            && span.name == "trellis.order.v1.OrderService/Checkout"
+    });
+    let checkout = checkout.expect("the order service takes the call");
+    let is_write = |span: &&Received| span.parent == checkout.span_id && span.name == "write order";
+    let write = spans.iter().find(is_write).expect("it writes the order down");
+    assert_eq!((write.kind, &*write.service), (SpanKind::Client, "order"));
+    assert_eq!(write.attributes["db.system.name"], "sqlite");
+}
+
 const RETRIED: &str = "\
 gateway server trellis.shop.v1.ShopService/ListProducts
   gateway client trellis.inventory.v1.InventoryService/ListProducts
@@ -183,7 +203,8 @@ async fn both(fleet: &str, act: impl AsyncFn(Customer) -> String) {
         };
         // What is done after the answer.
         let all = expected.lines().count();
-        let of_it = |spans: &[Received]| spans.iter().filter(|s| s.trace_id == trace_id).count();
+        let is_of_it = |span: &&Received| span.trace_id == trace_id && !is_database(span);
+        let of_it = |spans: &[Received]| spans.iter().filter(is_of_it).count();
         let enough = receiver.wait_for(|spans| all <= of_it(spans));
         let _ = tokio::time::timeout(PATIENCE, enough).await;
         shop.stop();

@@ -5,19 +5,32 @@ use std::fmt::Write as _;
 
 use trellis_telemetry::receiver::Received;
 
-/// All spans of a trace, siblings by kind and name. A span whose parent is not there
-/// begins a tree of its own, which makes it seen.
+/// All spans of a trace but calls to databases, siblings by kind and name. A span whose
+/// parent is not there begins a tree of its own, which makes it seen.
 pub(crate) fn tree(spans: &[Received], trace_id: &str) -> String {
     let spans: Vec<&Received> = spans.iter().filter(|span| span.trace_id == trace_id).collect();
-    let is_there = |id: &str| spans.iter().any(|span| span.span_id == id);
     let mut children: BTreeMap<&str, Vec<&Received>> = BTreeMap::new();
-    for span in &spans {
-        let parent = if is_there(&span.parent) { span.parent.as_str() } else { "" };
-        children.entry(parent).or_default().push(span);
+    for span in spans.iter().filter(|span| !is_database(span)) {
+        children.entry(parent(span, &spans)).or_default().push(span);
     }
     let mut text = String::new();
     write(&children, "", 0, &mut text);
     text
+}
+
+/// Whether it is a call to a database. How many of them something takes is its own
+/// affair.
+pub(crate) fn is_database(span: &Received) -> bool {
+    span.attributes.contains_key("db.system.name")
+}
+
+/// Of what is told in a transaction, such as an event, the parent is who made that.
+fn parent<'a>(span: &Received, spans: &[&'a Received]) -> &'a str {
+    match spans.iter().find(|other| other.span_id == span.parent) {
+        Some(database) if is_database(database) => parent(database, spans),
+        Some(parent) => &parent.span_id,
+        None => "",
+    }
 }
 
 fn write(children: &BTreeMap<&str, Vec<&Received>>, of: &str, depth: usize, text: &mut String) {

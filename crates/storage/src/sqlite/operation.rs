@@ -1,0 +1,73 @@
+//! A unit of work as its caller sees it, for the metrics and for the trace: from the
+//! call to the answer, with all waits.
+
+use quanta::Instant;
+use tracing::{Instrument as _, Span, field::Empty};
+
+use super::{
+    answer::Outcome,
+    meters::{Kind, Meters, SYSTEM},
+};
+use crate::Error;
+
+/// What is told of a unit whose caller went away before the answer.
+const ABANDONED: &str = "abandoned";
+
+/// Counted once, however it ends.
+pub(super) struct Operation<'m> {
+    meters: &'m Meters,
+    kind: Kind,
+    began: Instant,
+    span: Span,
+    failure: Option<&'static str>,
+}
+
+impl<'m> Operation<'m> {
+    pub(super) fn begin(meters: &'m Meters, kind: Kind) -> Self {
+        let span = tracing::debug_span!(
+            "storage",
+            otel.kind = "client",
+            otel.name = format_args!("{} {}", kind.name(), meters.namespace),
+            otel.status_code = Empty,
+            "db.system.name" = SYSTEM,
+            "db.namespace" = &*meters.namespace,
+            "db.operation.name" = kind.name(),
+            "error.type" = Empty,
+        );
+        Self { meters, kind, began: meters.now(), span, failure: Some(ABANDONED) }
+    }
+
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Does the work. An error of the unit's own is no failure here, unless storage is
+    /// behind it.
+    pub(super) async fn run<T, E: From<Error>>(
+        mut self,
+        work: impl Future<Output = Outcome<T, E>>,
+    ) -> Result<T, E> {
+        let answer = work.instrument(self.span.clone()).await;
+        self.failure = match &answer {
+            Ok(answer) => answer.fault,
+            Err(error) => Some(error.word()),
+        };
+        if self.failure.is_some() {
+            self.span.record("otel.status_code", "ERROR");
+        }
+        drop(self);
+        match answer {
+            Ok(answer) => answer.result,
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Operation<'_> {
+    fn drop(&mut self) {
+        if let Some(failure) = self.failure {
+            self.span.record("error.type", failure);
+        }
+        self.meters.count(self.kind, self.began, self.failure);
+    }
+}
