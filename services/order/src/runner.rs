@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, interval_at};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use trellis_chassis::{Clock, Shutdown};
 use trellis_storage::Error;
 use trellis_storage::idempotency::Fingerprint;
@@ -105,9 +105,10 @@ impl Runner {
         permit: Permit,
     ) -> Result<Option<Known>, Error> {
         let (tell, told) = oneshot::channel();
-        let shared = Arc::clone(&self.0);
+        let (shared, call) = (Arc::clone(&self.0), Span::current());
         self.0.shutdown.spawn(SAGA, async move {
-            let begun = shared.store.begin(saga.clone(), fingerprint, shared.lease()).await;
+            let begin = shared.store.begin(saga.clone(), fingerprint, shared.lease());
+            let begun = begin.instrument(call).await;
             let is_new = matches!(begun, Ok(None));
             // Nobody listens any more when the caller has gone.
             drop(tell.send(begun));
@@ -126,10 +127,10 @@ impl Runner {
         let (tell, told) = oneshot::channel();
         let shared = Arc::clone(&self.0);
         let permit = self.admit().ok();
-        let trace = Remote::current();
+        let (trace, call) = (Remote::current(), Span::current());
         cancel.lease = permit.is_some().then(|| shared.lease());
         self.0.shutdown.spawn(SAGA, async move {
-            let mut cancelling = shared.store.request_cancel(cancel).await;
+            let mut cancelling = shared.store.request_cancel(cancel).instrument(call).await;
             let mut refund = None;
             if let Ok(Cancelling::Noted { refund: begun, .. }) = &mut cancelling {
                 shared.in_flight.request_cancel(cancel.order_id);
