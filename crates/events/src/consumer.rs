@@ -6,6 +6,7 @@
 
 mod attempt;
 mod housekeeping;
+mod meters;
 mod server;
 
 use std::error::Error;
@@ -17,9 +18,12 @@ use tonic::metadata::MetadataValue;
 use trellis_api::event::v1::consumer_service_server::ConsumerServiceServer;
 use trellis_api::limits::Bounded as _;
 use trellis_chassis::Clock;
+use trellis_telemetry::Metrics;
 
 use crate::Event;
 use crate::dead_letter::DeadLetters;
+
+use meters::Meters;
 
 pub use housekeeping::{RETENTION, housekeeping};
 pub use server::Consumer;
@@ -75,12 +79,17 @@ fn chain(error: &dyn Error) -> String {
     iter::once(error).chain(causes).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Makes the service that hands events to `handler`; `consumer` names its dead letters.
+/// Makes the service that hands events to `handler`; `consumer` names its dead letters
+/// and what it counts, which it does by `kinds`, those that it asks for.
 pub fn server(
     consumer: &'static str,
+    kinds: &'static [&'static str],
     handler: Arc<dyn Handler>,
     dead_letters: Arc<dyn DeadLetters>,
     clock: Arc<dyn Clock>,
+    metrics: &Metrics,
 ) -> ConsumerServiceServer<Consumer> {
-    ConsumerServiceServer::new(Consumer::new(consumer, handler, dead_letters, clock)).bounded()
+    let meters = Meters::new(consumer, kinds, metrics);
+    let consumer = Consumer::new(consumer, handler, dead_letters, clock, meters);
+    ConsumerServiceServer::new(consumer).bounded()
 }

@@ -27,6 +27,9 @@ pub trait DeadLetters: Send + Sync {
         limit: u32,
     ) -> Result<Vec<DeadLetter>, Error>;
 
+    /// How many there are.
+    async fn count(&self, consumer: &'static str) -> Result<u64, Error>;
+
     /// Those of these events that are dead letters.
     async fn find(
         &self,

@@ -4,7 +4,10 @@
 //! outcome is written. An event is published again when a relay stops between
 //! the two, so consumers keep an inbox.
 
+mod backlog;
+mod meters;
 mod pace;
+mod report;
 
 use std::iter;
 use std::pin::pin;
@@ -15,13 +18,18 @@ use time::OffsetDateTime;
 use tokio::time::sleep;
 use trellis_chassis::{Clock, Shutdown};
 use trellis_storage::Error;
+use trellis_telemetry::Metrics;
 use uuid::Uuid;
 
 use crate::Backoff;
 use crate::bus::{Bus, Delivery, Outcome};
 use crate::outbox::{Claim, Due, Outbox, Settlement, Verdict};
 
+use meters::Meters;
 use pace::Pace;
+use report::report;
+
+pub use backlog::BacklogGauge;
 
 /// The most rows that are delivered at once.
 pub const BATCH: u32 = 256;
@@ -51,18 +59,32 @@ const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 const PURGE_LIMIT: u32 = 1_000;
 
 /// Delivers until a stop is requested. A failing outbox or bus is waited for.
+///
+/// `name` is the service whose outbox it is. What waits is shown in `metrics` all the
+/// time, also while another relay delivers or the bus is away.
 pub async fn run(
+    name: &'static str,
     outbox: Arc<dyn Outbox>,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
+    let backlog = BacklogGauge::new(name, Arc::clone(&outbox), Arc::clone(&clock), &metrics);
+    let relay = Relay::new(name, outbox, Arc::clone(&bus), clock, &metrics);
+    tokio::select! {
+        () = drive(relay, bus, shutdown) => Ok(()),
+        never = backlog.run() => match never {},
+    }
+}
+
+async fn drive(mut relay: Relay, bus: Arc<dyn Bus>, shutdown: Shutdown) {
     tokio::select! {
         () = bus.ready() => {}
-        () = shutdown.requested() => return Ok(()),
+        () = shutdown.requested() => return,
     }
 
-    let mut relay = Relay::new(Arc::clone(&outbox), bus, clock);
+    let outbox = Arc::clone(&relay.outbox);
     let mut failures = 0;
     while !shutdown.is_requested() {
         let progress = tokio::select! {
@@ -83,7 +105,6 @@ pub async fn run(
         }
     }
     relay.stop().await;
-    Ok(())
 }
 
 /// A relay that is moved step by step; [`run`] moves it as long as it should.
@@ -94,6 +115,7 @@ pub struct Relay {
     owner: Uuid,
     claim: Option<(Claim, OffsetDateTime)>,
     pace: Pace,
+    meters: Meters,
     next_purge: Option<OffsetDateTime>,
 }
 
@@ -109,10 +131,25 @@ pub enum Progress {
 }
 
 impl Relay {
-    /// A relay of its own; the lease decides among several of one outbox.
-    pub fn new(outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
-        let owner = Uuid::new_v4();
-        Self { outbox, bus, clock, owner, claim: None, pace: Pace::default(), next_purge: None }
+    /// A relay of its own; the lease decides among several of one outbox, which is that
+    /// of the service `name`.
+    pub fn new(
+        name: &'static str,
+        outbox: Arc<dyn Outbox>,
+        bus: Arc<dyn Bus>,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> Self {
+        Self {
+            outbox,
+            bus,
+            clock,
+            owner: Uuid::new_v4(),
+            claim: None,
+            pace: Pace::default(),
+            meters: Meters::new(name, metrics),
+            next_purge: None,
+        }
     }
 
     /// Delivers one batch of what is due, and tidies up now and then.
@@ -193,6 +230,7 @@ impl Relay {
         let mut batch = self.pace.batch(now);
         let mut settlements = Vec::with_capacity(due.len());
         for (row, outcome) in due.iter().zip(outcomes) {
+            self.meters.count(&outcome);
             let event = &row.delivery.event;
             let verdict = match outcome {
                 Outcome::Delivered => {
@@ -249,21 +287,4 @@ impl std::fmt::Debug for Relay {
 async fn overdue(shutdown: &Shutdown) {
     shutdown.requested().await;
     sleep(GRACE).await;
-}
-
-/// Logs when the outbox begins to fail and when it ends, not each time between.
-fn report(failures: &mut u32, error: Option<&Error>) {
-    match error {
-        Some(error) => {
-            if *failures == 0 {
-                tracing::error!(error = error as &dyn std::error::Error, "outbox failed");
-            }
-            *failures = failures.saturating_add(1);
-        }
-        None if 0 < *failures => {
-            tracing::info!(failures, "outbox works again");
-            *failures = 0;
-        }
-        None => {}
-    }
 }

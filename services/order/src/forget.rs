@@ -10,6 +10,7 @@ use trellis_api::id::UserId;
 use trellis_chassis::Clock;
 use trellis_events::Event;
 use trellis_events::consumer::{self, Consumer, Failure, Handler};
+use trellis_telemetry::Metrics;
 
 use crate::store::Store;
 
@@ -30,10 +31,11 @@ struct ForgetUsers {
 pub(crate) fn server(
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    metrics: &Metrics,
 ) -> ConsumerServiceServer<Consumer> {
     let dead_letters = store.dead_letters();
     let forget = ForgetUsers { store, clock: Arc::clone(&clock) };
-    consumer::server(CONSUMER, Arc::new(forget), dead_letters, clock)
+    consumer::server(CONSUMER, SUBSCRIPTIONS, Arc::new(forget), dead_letters, clock, metrics)
 }
 
 #[async_trait]

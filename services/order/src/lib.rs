@@ -48,6 +48,7 @@ pub struct Needs {
     /// Where the events about orders go.
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
+    /// Where the service counts.
     pub metrics: Metrics,
 }
 
@@ -65,16 +66,18 @@ pub async fn start(
         recovery::free_orphans(&*store).await?;
     }
     let peers = Peers::new(inventory, payment);
-    let meters = Meters::new(metrics, &clock);
+    let meters = Meters::new(&metrics, &clock);
     let runner = Runner::new(settings, &store, &peers, &clock, &meters, shutdown);
     let stop = || shutdown.clone();
     shutdown.spawn("order.recovery", recovery::run(runner.clone(), settings.recovery_interval()));
     shutdown.spawn("order.purge", purge::run(Arc::clone(&store), Arc::clone(&clock), stop()));
-    shutdown.spawn("order.relay", relay::run(store.outbox(), bus, Arc::clone(&clock), stop()));
-    shutdown
-        .spawn("order.inbox", consumer::housekeeping(store.inbox(), Arc::clone(&clock), stop()));
+    let (outbox, now) = (store.outbox(), Arc::clone(&clock));
+    shutdown.spawn("order.relay", relay::run("order", outbox, bus, now, metrics.clone(), stop()));
+    let (inbox, letters, now) = (store.inbox(), store.dead_letters(), Arc::clone(&clock));
+    let inbox = consumer::housekeeping(CONSUMER, inbox, letters, now, metrics.clone(), stop());
+    shutdown.spawn("order.inbox", inbox);
 
-    let consumer = forget::server(Arc::clone(&store), Arc::clone(&clock));
+    let consumer = forget::server(Arc::clone(&store), Arc::clone(&clock), &metrics);
     let orders = Orders::new(store, peers, runner, clock, stop());
     Ok(Routes::new(OrderServiceServer::new(orders).bounded()).add_service(consumer))
 }

@@ -87,14 +87,15 @@ struct Shared {
 }
 
 impl Meters {
-    pub(crate) fn new(metrics: Metrics, clock: &Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(metrics: &Metrics, clock: &Arc<dyn Clock>) -> Self {
         let (carts, checkouts) = (metrics.get(&CARTS, []), metrics.get(&CHECKOUTS, []));
         let recovered = metrics.get(&RECOVERED, []);
         for outcome in ["confirmed", "cancelled", "refunded"] {
             metrics.get(&ORDERS, [outcome, ""]);
         }
         let backlog = Arc::new(Mutex::new(Backlog::default()));
-        show(&metrics, &backlog, clock);
+        show(metrics, &backlog, clock);
+        let metrics = metrics.clone();
         Self(Arc::new(Shared { metrics, carts, checkouts, recovered, backlog }))
     }
 
@@ -168,7 +169,7 @@ mod tests {
     fn the_age_of_the_oldest_saga_grows_also_while_nobody_can_count() {
         let manual = ManualClock::new(datetime!(2026-11-22 10:00 UTC));
         let (metrics, clock) = (Metrics::default(), Arc::new(manual.clone()) as Arc<dyn Clock>);
-        let meters = Meters::new(metrics.clone(), &clock);
+        let meters = Meters::new(&metrics, &clock);
         let age = |seconds: u64| {
             let line = format!("trellis_saga_oldest_age_seconds {seconds}\n");
             let text = metrics.text();

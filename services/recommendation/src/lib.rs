@@ -25,6 +25,7 @@ use trellis_api::limits::Bounded as _;
 use trellis_api::recommendation::v1::recommendation_service_server::RecommendationServiceServer;
 use trellis_chassis::{Clock, Shutdown};
 use trellis_events::consumer;
+use trellis_telemetry::Metrics;
 
 use crate::{api::Recommendations, follow::Learner, hear::Hearing};
 
@@ -42,6 +43,8 @@ pub const CONSUMER: &str = "recommendation";
 pub struct Needs {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
+    /// Where the service counts.
+    pub metrics: Metrics,
 }
 
 /// Starts the background work and returns what the service answers.
@@ -54,7 +57,7 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Routes> {
     settings.check()?;
-    let Needs { store, clock } = needs;
+    let Needs { store, clock, metrics } = needs;
     let learner = Arc::new(Learner::new(store.clone(), settings.limits()).await?);
     // One batch: a small shop knows everything from the first call on.
     learner.advance().await?;
@@ -63,12 +66,13 @@ pub async fn start(
     shutdown.spawn("recommendation.follow", follow::run(learner.clone(), stop()));
     let upkeep = upkeep::run(store.clone(), learner.clone(), keep, clock.clone(), stop());
     shutdown.spawn("recommendation.upkeep", upkeep);
-    let inbox = consumer::housekeeping(store.inbox(), clock.clone(), stop());
+    let (inbox, letters, now) = (store.inbox(), store.dead_letters(), clock.clone());
+    let inbox = consumer::housekeeping(CONSUMER, inbox, letters, now, metrics.clone(), stop());
     shutdown.spawn("recommendation.inbox", inbox);
 
     let hearing = Hearing { store: store.clone(), learner: learner.clone(), clock: clock.clone() };
-    let consumer =
-        consumer::server(CONSUMER, Arc::new(hearing), store.dead_letters(), clock.clone());
+    let (hearing, letters, now) = (Arc::new(hearing), store.dead_letters(), clock.clone());
+    let consumer = consumer::server(CONSUMER, SUBSCRIPTIONS, hearing, letters, now, &metrics);
     let service =
         RecommendationServiceServer::new(Recommendations { store, learner, clock }).bounded();
     Ok(Routes::new(service).add_service(consumer))

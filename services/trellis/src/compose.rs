@@ -32,7 +32,8 @@ pub struct World {
     pub roads: Roads,
     /// What stands before the gateway.
     pub front: Front,
-    /// How databases are opened; tests put faults in here.
+    /// How databases are opened; tests put faults in here. What they count goes to the
+    /// metrics of the roads, whatever this says.
     pub storage: trellis_storage::Options,
 }
 
@@ -53,7 +54,9 @@ pub async fn start(
     world: &World,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Shop> {
-    let mut services = Services { config, world, local: BTreeMap::new() };
+    let metrics = world.roads.metrics().clone();
+    let storage = trellis_storage::Options { metrics, ..world.storage.clone() };
+    let mut services = Services { config, world, storage, local: BTreeMap::new() };
     let bus = Direct::default();
 
     if roles.has(Role::Inventory) {
@@ -114,13 +117,14 @@ fn publishes(role: Role) -> bool {
 struct Services<'a> {
     config: &'a Config,
     world: &'a World,
+    storage: trellis_storage::Options,
     local: BTreeMap<Role, Routes>,
 }
 
 impl Services<'_> {
     async fn inventory(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let store =
-            trellis_inventory::store::open(&self.database(Role::Inventory)?, &self.world.storage)?;
+            trellis_inventory::store::open(&self.database(Role::Inventory)?, &self.storage)?;
         let needs = trellis_inventory::Needs { store, clock: self.clock() };
         let routes = trellis_inventory::start(&self.config.inventory, needs, shutdown).await?;
         if self.config.sample_catalogue {
@@ -134,14 +138,13 @@ impl Services<'_> {
 
     async fn payment(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let settings = &self.config.payment;
-        let store =
-            trellis_payment::store::open(&self.database(Role::Payment)?, &self.world.storage)?;
+        let store = trellis_payment::store::open(&self.database(Role::Payment)?, &self.storage)?;
         let sandbox = self.config.data_dir.join("payment-sandbox.db");
         let timeout = Duration::from_secs(settings.processor_timeout_seconds);
         let processor = trellis_payment::processor::open(
             settings,
             &sandbox,
-            &self.world.storage,
+            &self.storage,
             self.clock(),
             edges::processor(timeout),
             self.world.roads.registry(),
@@ -154,8 +157,9 @@ impl Services<'_> {
 
     async fn recommendation(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let database = self.database(Role::Recommendation)?;
-        let store = trellis_recommendation::store::open(&database, &self.world.storage)?;
-        let needs = trellis_recommendation::Needs { store, clock: self.clock() };
+        let store = trellis_recommendation::store::open(&database, &self.storage)?;
+        let needs =
+            trellis_recommendation::Needs { store, clock: self.clock(), metrics: self.metrics() };
         let settings = &self.config.recommendation;
         let routes = trellis_recommendation::start(settings, needs, shutdown).await?;
         self.local.insert(Role::Recommendation, routes);
@@ -163,7 +167,7 @@ impl Services<'_> {
     }
 
     async fn user(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let store = trellis_user::store::open(&self.database(Role::User)?, &self.world.storage)?;
+        let store = trellis_user::store::open(&self.database(Role::User)?, &self.storage)?;
         let bus: Arc<dyn Bus> = Arc::new(bus.clone());
         let needs =
             trellis_user::Needs { store, bus, clock: self.clock(), metrics: self.metrics() };
@@ -174,7 +178,7 @@ impl Services<'_> {
 
     async fn order(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
         let needs = trellis_order::Needs {
-            store: trellis_order::store::open(&self.database(Role::Order)?, &self.world.storage)?,
+            store: trellis_order::store::open(&self.database(Role::Order)?, &self.storage)?,
             inventory: self.road(Role::Order, Role::Inventory)?,
             payment: self.road(Role::Order, Role::Payment)?,
             bus: Arc::new(bus.clone()),

@@ -42,6 +42,7 @@ pub struct Needs {
     /// Where `user.deleted` goes.
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
+    /// Where the service counts.
     pub metrics: Metrics,
 }
 
@@ -59,15 +60,16 @@ pub async fn start(
         tokio::task::spawn_blocking(move || Passwords::new(memory, iterations, queue)).await??;
     let limits = settings.session_limits();
 
-    shutdown
-        .spawn("user.relay", relay::run(store.outbox(), bus, Arc::clone(&clock), shutdown.clone()));
+    let (outbox, stop) = (store.outbox(), shutdown.clone());
+    let meters = Meters::new(&metrics);
+    let relay = relay::run("user", outbox, bus, Arc::clone(&clock), metrics, stop);
+    shutdown.spawn("user.relay", relay);
     shutdown.spawn(
         "user.housekeeping",
         housekeeping::run(Arc::clone(&store), Arc::clone(&clock), limits, shutdown.clone()),
     );
 
     let throttle = Throttle::new(settings.throttle_limits(), Arc::clone(&clock));
-    let meters = Meters::new(&metrics);
     let users = Users { store, passwords, throttle, limits, clock, meters };
     Ok(Routes::new(UserServiceServer::new(users).bounded()))
 }

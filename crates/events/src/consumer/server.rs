@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use trellis_api::error::{Invalid, Violation};
 use trellis_api::event::v1 as pb;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use tracing::{Instrument as _, Span};
 
 use super::attempt::attempt;
+use super::meters::{End, Meters};
 use super::{Failure, Handler, MAX_DELIVERIES};
 use crate::bus::Delivery;
 use crate::dead_letter::{DeadLetter, DeadLetters, Replay};
@@ -33,6 +35,7 @@ pub struct Consumer {
     handler: Arc<dyn Handler>,
     dead_letters: Arc<dyn DeadLetters>,
     clock: Arc<dyn Clock>,
+    meters: Meters,
 }
 
 impl Consumer {
@@ -41,19 +44,24 @@ impl Consumer {
         handler: Arc<dyn Handler>,
         dead_letters: Arc<dyn DeadLetters>,
         clock: Arc<dyn Clock>,
+        meters: Meters,
     ) -> Self {
-        Self { name, handler, dead_letters, clock }
+        Self { name, handler, dead_letters, clock, meters }
     }
 
     async fn take(&self, delivery: Delivery) -> pb::DeliveryOutcome {
         let Delivery { event, attempt: attempts } = delivery;
         let span = trace::process(&event, self.name, attempts);
+        let (began, kind) = (Instant::now(), event.r#type.clone());
         let work = async {
             match attempt(self.handler.as_ref(), &event).await {
-                Ok(()) => done(),
+                Ok(()) => {
+                    self.meters.applied(&event, self.clock.now());
+                    (End::Applied, done())
+                }
                 Err(Failure::Transient(error)) if attempts < MAX_ATTEMPTS => {
                     Span::current().record("otel.status_code", "ERROR");
-                    retry(error)
+                    (End::Refused, retry(error))
                 }
                 Err(Failure::Transient(error) | Failure::Permanent(error)) => {
                     Span::current().record("otel.status_code", "ERROR");
@@ -61,11 +69,18 @@ impl Consumer {
                 }
             }
         };
-        work.instrument(span).await
+        let (end, outcome) = work.instrument(span).await;
+        self.meters.count(&kind, end, began.elapsed());
+        outcome
     }
 
     /// While the letter cannot be written the event stays with the sender.
-    async fn give_up(&self, event: Event, attempts: u32, error: String) -> pb::DeliveryOutcome {
+    async fn give_up(
+        &self,
+        event: Event,
+        attempts: u32,
+        error: String,
+    ) -> (End, pb::DeliveryOutcome) {
         let create_time = self.clock.now();
         let letter = DeadLetter { event, attempts, error, create_time };
         let (event_id, kind) = (letter.event.event_id.clone(), letter.event.r#type.clone());
@@ -81,12 +96,12 @@ impl Consumer {
                     error,
                     "event is a dead letter"
                 );
-                done()
+                (End::DeadLetter, done())
             }
             Err(unwritten) => {
                 let unwritten = &unwritten as &dyn std::error::Error;
                 tracing::error!(event_id, error = unwritten, "dead letter was not written");
-                retry(error)
+                (End::Refused, retry(error))
             }
         }
     }

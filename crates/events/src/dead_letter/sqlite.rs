@@ -36,6 +36,10 @@ impl DeadLetters for SqliteDeadLetters {
         self.database.read(move |tx| list(tx, consumer, after, limit)).await
     }
 
+    async fn count(&self, consumer: &'static str) -> Result<u64, Error> {
+        self.database.read(move |tx| count(tx, consumer)).await
+    }
+
     async fn find(
         &self,
         consumer: &'static str,
@@ -93,6 +97,13 @@ fn list(
     )?;
     let rows = statement.query_map((consumer, create_time, event_id, limit), read_letter)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn count(tx: &Connection, consumer: &str) -> Result<u64, Error> {
+    let mut statement =
+        tx.prepare_cached("SELECT count(*) FROM dead_letters WHERE consumer = ?1")?;
+    let count: i64 = statement.query_row([consumer], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }
 
 fn find(tx: &Connection, consumer: &str, event_ids: &[String]) -> Result<Vec<DeadLetter>, Error> {

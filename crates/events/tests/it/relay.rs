@@ -196,7 +196,8 @@ async fn a_slow_bus_does_not_cost_the_lease() {
     publisher.tell(CONFIRMED, &["order"]).await;
     let bus = Arc::new(Slow { publisher: Arc::clone(&publisher) });
     let outbox = Arc::new(publisher.outbox.clone());
-    let mut relay = Relay::new(outbox, bus, Arc::new(publisher.clock.clone()));
+    let mut relay =
+        Relay::new("publisher", outbox, bus, Arc::new(publisher.clock.clone()), &publisher.metrics);
 
     assert_eq!(relay.step().await.unwrap(), Progress::Settled(1));
 }

@@ -4,21 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use trellis_chassis::{Clock as _, Shutdown};
+use trellis_chassis::{Clock as _, ManualClock, Shutdown};
 use trellis_events::bus::Direct;
+use trellis_events::dead_letter::SqliteDeadLetters;
 use trellis_events::inbox::SqliteInbox;
 use trellis_events::outbox::Outbox as _;
 use trellis_events::{consumer, relay};
 use trellis_storage::{Error, Faults, When};
 
-use crate::world::{CONFIRMED, Pair, Publisher, clock, drain, event};
+use crate::metrics::{DEPTH, OLDEST_AGE, value};
+use crate::world::{CONFIRMED, Consumer, Mood, Pair, Publisher, clock, drain, event};
 
 const GRACE: Duration = Duration::from_secs(20);
 
 fn start(publisher: &Publisher, bus: &Direct, shutdown: &Shutdown) {
     let (outbox, bus) = (Arc::new(publisher.outbox.clone()), Arc::new(bus.clone()));
-    let clock = Arc::new(publisher.clock.clone());
-    shutdown.spawn("test.relay", relay::run(outbox, bus, clock, shutdown.clone()));
+    let (clock, metrics) = (Arc::new(publisher.clock.clone()), publisher.metrics.clone());
+    let run = relay::run("publisher", outbox, bus, clock, metrics, shutdown.clone());
+    shutdown.spawn("test.relay", run);
 }
 
 #[tokio::test]
@@ -95,9 +98,7 @@ async fn an_applied_event_is_remembered_for_two_weeks() {
     pair.clock.advance(Duration::from_micros(1));
 
     let shutdown = Shutdown::default();
-    let inbox = Arc::new(SqliteInbox::new(pair.consumer.database.clone()));
-    let clock = Arc::new(pair.clock.clone());
-    shutdown.spawn("test.housekeeping", consumer::housekeeping(inbox, clock, shutdown.clone()));
+    tidy(&pair.consumer, &pair.clock, &shutdown);
     while remembered(&pair).await == 2 {
         tokio::task::yield_now().await;
     }
@@ -105,6 +106,50 @@ async fn an_applied_event_is_remembered_for_two_weeks() {
     shutdown.finish(GRACE).await.unwrap();
 
     assert_eq!(remembered(&pair).await, 1);
+}
+
+fn tidy(consumer: &Consumer, clock: &ManualClock, shutdown: &Shutdown) {
+    let inbox = Arc::new(SqliteInbox::new(consumer.database.clone()));
+    let letters = Arc::new(SqliteDeadLetters::new(consumer.database.clone()));
+    let (clock, metrics) = (Arc::new(clock.clone()), consumer.metrics.clone());
+    let housekeeping =
+        consumer::housekeeping(consumer.name, inbox, letters, clock, metrics, shutdown.clone());
+    shutdown.spawn("test.housekeeping", housekeeping);
+}
+
+#[tokio::test]
+async fn what_waits_is_shown_while_the_bus_is_away() {
+    let pair = Pair::new();
+    pair.publisher.tell(CONFIRMED, &["early", "late"]).await;
+    let (bus, shutdown) = (Direct::default(), Shutdown::default());
+    start(&pair.publisher, &bus, &shutdown);
+
+    while value(&pair.publisher.metrics, DEPTH) != Some(2.0) {
+        tokio::task::yield_now().await;
+    }
+
+    pair.clock.advance(Duration::from_mins(1));
+    assert_eq!(value(&pair.publisher.metrics, OLDEST_AGE), Some(60.0));
+    shutdown.request();
+    shutdown.finish(GRACE).await.unwrap();
+}
+
+#[tokio::test]
+async fn dead_letters_are_counted_without_anybody_asking_for_them() {
+    let mut pair = Pair::new();
+    pair.consumer.take("odd", Mood::Picky);
+    pair.publisher.tell(CONFIRMED, &["odd", "odder", "even"]).await;
+    drain(&mut pair.relay).await.unwrap();
+    let shutdown = Shutdown::default();
+    tidy(&pair.consumer, &pair.clock, &shutdown);
+
+    let series = r#"trellis_dead_letters{messaging_consumer_group_name="consumer"}"#;
+    while value(&pair.consumer.metrics, series) != Some(2.0) {
+        tokio::task::yield_now().await;
+    }
+
+    shutdown.request();
+    shutdown.finish(GRACE).await.unwrap();
 }
 
 async fn remembered(pair: &Pair) -> i64 {

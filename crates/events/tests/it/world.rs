@@ -19,9 +19,10 @@ use trellis_events::bus::{Direct, Subscriber};
 use trellis_events::consumer::{self, Failure, Handler};
 use trellis_events::dead_letter::{self, SqliteDeadLetters};
 use trellis_events::outbox::{self, SqliteOutbox};
-use trellis_events::relay::{Progress, Relay};
+use trellis_events::relay::{BacklogGauge, Progress, Relay};
 use trellis_events::{Event, inbox};
 use trellis_storage::{Error, Faults, Migration, Options, Sqlite, lease};
+use trellis_telemetry::Metrics;
 
 pub(crate) const CONFIRMED: &str = "order.confirmed";
 pub(crate) const CANCELLED: &str = "order.cancelled";
@@ -46,6 +47,7 @@ pub(crate) struct Publisher {
     pub(crate) database: Sqlite,
     pub(crate) outbox: SqliteOutbox,
     pub(crate) clock: ManualClock,
+    pub(crate) metrics: Metrics,
 }
 
 impl Publisher {
@@ -53,7 +55,8 @@ impl Publisher {
         let options = Options { faults: faults.clone(), ..Options::default() };
         let migrations = [lease::MIGRATION, outbox::MIGRATION];
         let database = Sqlite::open(&folder.join("publisher.db"), &migrations, &options).unwrap();
-        Self { outbox: SqliteOutbox::new(database.clone()), database, clock: clock.clone() }
+        let (outbox, metrics) = (SqliteOutbox::new(database.clone()), Metrics::default());
+        Self { outbox, database, clock: clock.clone(), metrics }
     }
 
     pub(crate) async fn append(&self, event: Event) -> Result<(), Error> {
@@ -73,7 +76,12 @@ impl Publisher {
 
     pub(crate) fn relay(&self, bus: &Direct) -> Relay {
         let (outbox, clock) = (Arc::new(self.outbox.clone()), Arc::new(self.clock.clone()));
-        Relay::new(outbox, Arc::new(bus.clone()), clock)
+        Relay::new("publisher", outbox, Arc::new(bus.clone()), clock, &self.metrics)
+    }
+
+    pub(crate) fn backlog_gauge(&self) -> BacklogGauge {
+        let (outbox, clock) = (Arc::new(self.outbox.clone()), Arc::new(self.clock.clone()));
+        BacklogGauge::new("publisher", outbox, clock, &self.metrics)
     }
 
     /// What the rows of the outbox are about, oldest first.
@@ -134,6 +142,7 @@ pub(crate) enum Mood {
 pub(crate) struct Consumer {
     pub(crate) name: &'static str,
     pub(crate) database: Sqlite,
+    pub(crate) metrics: Metrics,
     clock: ManualClock,
     moods: Arc<Mutex<Vec<(String, Mood)>>>,
     handled: watch::Sender<usize>,
@@ -154,6 +163,7 @@ impl Consumer {
         Self {
             name,
             database,
+            metrics: Metrics::default(),
             clock: clock.clone(),
             moods: Arc::default(),
             handled: watch::Sender::default(),
@@ -175,9 +185,10 @@ impl Consumer {
     }
 
     pub(crate) fn transport(&self) -> Transport {
-        let letters = SqliteDeadLetters::new(self.database.clone());
-        let clock = Arc::new(self.clock.clone());
-        let server = consumer::server(self.name, Arc::new(self.clone()), Arc::new(letters), clock);
+        let letters = Arc::new(SqliteDeadLetters::new(self.database.clone()));
+        let (handler, clock) = (Arc::new(self.clone()), Arc::new(self.clock.clone()));
+        let kinds = &[CONFIRMED, CANCELLED];
+        let server = consumer::server(self.name, kinds, handler, letters, clock, &self.metrics);
         let (road, away) = (transport::local(Routes::new(server)), Arc::clone(&self.away));
         Transport::new(service_fn(move |request| {
             let (road, away) = (road.clone(), away.load(Ordering::Relaxed));

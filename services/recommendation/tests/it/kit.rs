@@ -21,6 +21,7 @@ use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
 use trellis_events::Event;
 use trellis_recommendation::{Needs, Settings, Store};
 use trellis_storage::{Faults, Options};
+use trellis_telemetry::Metrics;
 
 pub(crate) const MONDAY: OffsetDateTime = datetime!(2026-11-23 09:30 UTC);
 
@@ -52,7 +53,11 @@ impl Service {
     pub(crate) async fn start_in(folder: TempDir, faults: Faults, clock: ManualClock) -> Self {
         let store = open(&folder, faults);
         let shutdown = Shutdown::default();
-        let needs = Needs { store: Arc::clone(&store), clock: Arc::new(clock.clone()) };
+        let needs = Needs {
+            store: Arc::clone(&store),
+            clock: Arc::new(clock.clone()),
+            metrics: Metrics::default(),
+        };
         let routes =
             trellis_recommendation::start(&Settings::default(), needs, &shutdown).await.unwrap();
         let road = transport::local(routes);

@@ -57,7 +57,7 @@ pub(super) async fn run(
         clock: Arc::new(SystemClock),
         roads: roads.clone(),
         front: front.clone(),
-        storage: trellis_storage::Options { metrics: metrics.clone(), ..Default::default() },
+        storage: trellis_storage::Options::default(),
     };
     let token = admin_token::find_or_make(&config)?;
     let mut shop = compose::start(&roles, &config, token, &world, &shutdown).await?;
