@@ -36,10 +36,26 @@ trade() {
   timeout 900 "$binary" replay "$csv" --limit "$limit" --concurrency 32 --endpoint "http://$1"
 }
 
-# Right after the calls, since a rate needs some.
+# dashboards ADDRESS JOB=HOST:PORT...: looks at them while somebody buys at an address,
+# and looks at products, over gRPC and over HTTP.
 dashboards() {
+  local endpoint=http://$1 name
+  shift
   say 'the dashboards'
-  scripts/observability-check.sh live "$@"
+  for name in checkout product; do
+    "$binary" load $name --concurrency 2 --duration 120 --endpoint "$endpoint" >/dev/null &
+    pids[$name]=$!
+  done
+  while curl -fsS --max-time 10 -o "$work/page.json" "$endpoint/v1/products?query=a"; do
+    sleep 0.5
+  done &
+  pids[browser]=$!
+  STRICT=yes scripts/observability-check.sh live "$@"
+  for name in checkout product browser; do
+    kill -TERM "${pids[$name]}"
+    wait "${pids[$name]}" || true
+    unset "pids[$name]"
+  done
 }
 
 audit() {
@@ -50,7 +66,7 @@ one_process() {
   say "one process, $limit invoices"
   start shop
   trade "${address[shop]}"
-  dashboards "trellis=${admin[shop]}"
+  dashboards "${address[shop]}" "trellis=${admin[shop]}"
   stop shop
   audit
 }
@@ -67,7 +83,7 @@ fleet() {
     [ "$role" = gateway ] || export "TRELLIS_PEERS_${role^^}=http://${address[$role]}"
   done
   trade "${address[gateway]}"
-  dashboards "${targets[@]}"
+  dashboards "${address[gateway]}" "${targets[@]}"
   for role in gateway user order recommendation payment inventory; do
     stop "$role"
   done
