@@ -16,6 +16,7 @@ mod writer;
 use std::{
     fmt,
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
 };
 
@@ -122,7 +123,7 @@ impl Sqlite {
             let writer = shared.writer.as_ref().ok_or(Error::ReadOnly(None))?;
             writer.write(unit, began).await
         };
-        operation.run(work).await
+        operation.run(pin!(work)).await
     }
 
     /// Runs a query on one snapshot of the database.
@@ -139,7 +140,7 @@ impl Sqlite {
     {
         let operation = Operation::begin(&self.shared.meters, Kind::Read);
         let work = self.shared.readers.read(query, operation.began());
-        operation.run(work).await
+        operation.run(pin!(work)).await
     }
 
     /// Runs a query as [`Self::read`] does, but on the calling thread.
@@ -152,7 +153,7 @@ impl Sqlite {
     ) -> Result<T, E> {
         let operation = Operation::begin(&self.shared.meters, Kind::LookUp);
         let work = self.shared.readers.look_up(query, operation.began());
-        operation.run(work).await
+        operation.run(pin!(work)).await
     }
 
     /// Ends all clones: finishes what is queued, then gives the file free.

@@ -1,6 +1,8 @@
 //! A unit of work as its caller sees it, for the metrics and for the trace: from the
 //! call to the answer, with all waits.
 
+use std::pin::Pin;
+
 use quanta::Instant;
 use tracing::{Instrument as _, Span, field::Empty};
 
@@ -42,12 +44,17 @@ impl<'m> Operation<'m> {
     }
 
     /// Does the work. An error of the unit's own is no failure here, unless storage is
-    /// behind it.
+    /// behind it. `work` is pinned so that it need not be moved in here.
     pub(super) async fn run<T, E: From<Error>>(
         mut self,
-        work: impl Future<Output = Outcome<T, E>>,
+        work: Pin<&mut impl Future<Output = Outcome<T, E>>>,
     ) -> Result<T, E> {
-        let answer = work.instrument(self.span.clone()).await;
+        // Nothing is entered where there is no span, which a look-up would notice.
+        let answer = if self.span.is_disabled() {
+            work.await
+        } else {
+            work.instrument(self.span.clone()).await
+        };
         self.failure = match &answer {
             Ok(answer) => answer.fault,
             Err(error) => Some(error.word()),
