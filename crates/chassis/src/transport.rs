@@ -128,7 +128,8 @@ impl Roads {
             .map_request(|request: Request<Body>| request.map(axum::body::Body::new))
             .map_response(|response| response.map(Body::new))
             .map_err(|never: Infallible| match never {});
-        let client = self.client(edge).over(peer).build();
+        // One span for one call: that of the peer is as good as that of the attempt.
+        let client = self.client(edge).trace_repetitions_only().over(peer).build();
         self.measured(edge, client.expect("the settings that are not set are sound"))
     }
 

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use quanta::Instant;
-use tracing::{Instrument as _, Span, field::Empty};
+use tracing::{Instrument as _, Level, Span, field::Empty};
 
 use super::{
     answer::Outcome,
@@ -24,18 +24,30 @@ pub(super) struct Operation<'m> {
     failure: Option<&'static str>,
 }
 
-impl<'m> Operation<'m> {
-    pub(super) fn begin(meters: &'m Meters, kind: Kind) -> Self {
-        let span = tracing::debug_span!(
+/// The level is a constant of each place that makes a span.
+macro_rules! span {
+    ($level:expr, $kind:expr, $meters:expr) => {
+        tracing::span!(
+            $level,
             "storage",
             otel.kind = "client",
-            otel.name = format_args!("{} {}", kind.name(), meters.namespace),
+            otel.name = format_args!("{} {}", $kind.name(), $meters.namespace),
             otel.status_code = Empty,
             "db.system.name" = SYSTEM,
-            "db.namespace" = &*meters.namespace,
-            "db.operation.name" = kind.name(),
+            "db.namespace" = &*$meters.namespace,
+            "db.operation.name" = $kind.name(),
             "error.type" = Empty,
-        );
+        )
+    };
+}
+
+impl<'m> Operation<'m> {
+    pub(super) fn begin(meters: &'m Meters, kind: Kind) -> Self {
+        let span = match kind {
+            // It takes as long as the span would, so only a closer look shows it.
+            Kind::LookUp => span!(Level::TRACE, kind, meters),
+            Kind::Read | Kind::Write => span!(Level::DEBUG, kind, meters),
+        };
         Self { meters, kind, began: meters.now(), span, failure: Some(ABANDONED) }
     }
 

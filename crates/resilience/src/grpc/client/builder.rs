@@ -41,6 +41,7 @@ pub struct Builder<P> {
     replay_limit: usize,
     chaos: Option<Arc<Chaos>>,
     inject: Option<Inject>,
+    traces_first: bool,
     registry: Option<Registry>,
 }
 
@@ -69,6 +70,7 @@ impl Client<()> {
             replay_limit: replay::DEFAULT_LIMIT,
             chaos: None,
             inject: None,
+            traces_first: true,
             registry: None,
         }
     }
@@ -98,6 +100,7 @@ impl Builder<()> {
             replay_limit: self.replay_limit,
             chaos: self.chaos,
             inject: self.inject,
+            traces_first: self.traces_first,
             registry: self.registry,
         }
     }
@@ -164,6 +167,13 @@ impl<P> Builder<P> {
         self
     }
 
+    /// Makes spans of retries and hedges only, and not of first attempts: for a peer
+    /// in the same process, which says itself how long it takes.
+    pub fn trace_repetitions_only(mut self) -> Self {
+        self.traces_first = false;
+        self
+    }
+
     /// Shows the client there, among the `clients`.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
@@ -219,6 +229,7 @@ impl<P: Peer> Builder<P> {
             bulkhead: Bulkhead::new(self.bulkhead),
             chaos,
             inject: self.inject,
+            traces_first: self.traces_first,
             replay_limit: self.replay_limit,
             is_holding_back: AtomicBool::new(false),
             target: self.target,

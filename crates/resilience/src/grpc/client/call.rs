@@ -152,6 +152,9 @@ impl<P: Peer> Call<P> {
 
     /// For the next attempt; it costs nothing if nobody looks at it.
     pub(super) fn span(&self, why: Why) -> Option<Box<Span>> {
+        if self.launched == 0 && !self.shared.traces_first {
+            return None;
+        }
         let span = tracing::debug_span!(
             "resilience.attempt",
             otel.kind = "client",

@@ -38,6 +38,8 @@ pub(super) struct Shared<P> {
     pub(super) meter: TargetMeter,
     pub(super) chaos: Option<Arc<Chaos>>,
     pub(super) inject: Option<Inject>,
+    /// Whether first attempts are spans, too.
+    pub(super) traces_first: bool,
     /// In bytes.
     pub(super) replay_limit: usize,
     /// Whether the last call that wanted to be tried again was kept from it for the

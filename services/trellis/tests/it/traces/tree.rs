@@ -50,12 +50,40 @@ fn write(children: &BTreeMap<&str, Vec<&Received>>, of: &str, depth: usize, text
     }
 }
 
-/// What the tree of a fleet is where one process runs all services.
+/// What the tree of a fleet is where one process runs all services: a call inside of it
+/// has no span on the caller's side.
 pub(crate) fn of_one_process(tree: &str) -> String {
-    let line = |line: &str| {
-        let (indent, words) = line.split_at(line.len() - line.trim_start().len());
-        let (_, rest) = words.split_once(' ').unwrap();
-        format!("{indent}trellis {rest}\n")
-    };
-    tree.lines().map(line).collect()
+    let mut lines = tree.lines().peekable();
+    let mut text = String::new();
+    print(branches(&mut lines, 0), 0, &mut text);
+    text
+}
+
+/// A line, and those below it.
+struct Branch(String, Vec<Branch>);
+
+/// Reads lines that are so far in, and what is below them.
+fn branches<'a>(
+    lines: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
+    depth: usize,
+) -> Vec<Branch> {
+    let mut found = Vec::new();
+    while let Some(line) = lines.next_if(|line| line.len() - line.trim_start().len() == 2 * depth) {
+        let (_, words) = line.trim_start().split_once(' ').unwrap();
+        let below = branches(lines, depth + 1);
+        if words.starts_with("client ") && words.contains('/') {
+            found.extend(below);
+        } else {
+            found.push(Branch(format!("trellis {words}"), below));
+        }
+    }
+    found
+}
+
+fn print(mut branches: Vec<Branch>, depth: usize, text: &mut String) {
+    branches.sort_by(|one, other| one.0.cmp(&other.0));
+    for Branch(line, below) in branches {
+        let _ = writeln!(text, "{:indent$}{line}", "", indent = 2 * depth);
+        print(below, depth + 1, text);
+    }
 }
