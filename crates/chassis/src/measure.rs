@@ -99,6 +99,14 @@ impl Calls {
         }
     }
 
+    /// With whom is called; empty where calls are served.
+    pub(crate) fn peer(&self) -> &'static str {
+        match self.0.side {
+            Side::Server(_) => "",
+            Side::Client(peer) => peer,
+        }
+    }
+
     /// A call has ended. `span` is that of the call, which is asked for seldom.
     pub(crate) fn record(
         &self,

@@ -1,6 +1,7 @@
 //! Calls to a peer.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderMap, Request, Response};
@@ -9,11 +10,11 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
+use trellis_resilience::grpc::status::Local;
 use trellis_telemetry::propagation::Remote;
 
 use super::{Calls, Series};
 use crate::trace::{Ends, Heard, code};
-use std::sync::Arc;
 
 /// A client whose calls are measured.
 #[derive(Clone, Debug)]
@@ -86,11 +87,24 @@ impl<F: Future<Output = Result<Response<Body>, Status>>> Future for MeasuredFutu
                 Ok(response.map(|body| Body::new(Heard::new(body, call))))
             }
             Err(status) => {
+                call.note_refusal(&status);
                 call.code = Some(status.code());
                 call.end();
                 Err(status)
             }
         })
+    }
+}
+
+impl Call {
+    /// What was decided here, such as by a breaker that is open, is an event of the
+    /// caller's span: there is no span of the peer that could tell of it.
+    fn note_refusal(&self, status: &Status) {
+        if let Some(local) = Local::of(status) {
+            let attributes = [("peer", self.calls.peer()), ("reason", local.reason())];
+            let attributes = attributes.map(|(key, value)| (key, value.into()));
+            trellis_telemetry::event("call was not answered", attributes);
+        }
     }
 }
 

@@ -61,16 +61,16 @@ fn log_breaker(event: &Event) {
 fn log_endpoint(event: &Event) {
     match event {
         Event::EndpointEjected { target, endpoint, cause, duration } => {
-            tracing::warn!(%target, %endpoint, cause, ?duration, "endpoint ejected");
+            tracing::warn!(peer = %target, %endpoint, cause, ?duration, "endpoint ejected");
         }
         Event::EndpointReturned { target, endpoint } => {
-            tracing::info!(%target, %endpoint, "endpoint returned");
+            tracing::info!(peer = %target, %endpoint, "endpoint returned");
         }
         Event::EndpointConnected { target, endpoint } => {
-            tracing::debug!(%target, %endpoint, "endpoint connected");
+            tracing::debug!(peer = %target, %endpoint, "endpoint connected");
         }
         Event::EndpointLost { target, endpoint, cause } => {
-            tracing::info!(%target, %endpoint, %cause, "endpoint lost");
+            tracing::info!(peer = %target, %endpoint, %cause, "endpoint lost");
         }
         _ => {}
     }
@@ -79,22 +79,22 @@ fn log_endpoint(event: &Event) {
 fn log_other(event: &Event) {
     match event {
         Event::EndpointsChanged { target, added, removed, total: 0 } => {
-            tracing::warn!(%target, added, removed, total = 0, "no endpoint is left");
+            tracing::warn!(peer = %target, added, removed, total = 0, "no endpoint is left");
         }
         Event::EndpointsChanged { target, added, removed, total } => {
-            tracing::debug!(%target, added, removed, total, "endpoints changed");
+            tracing::debug!(peer = %target, added, removed, total, "endpoints changed");
         }
         Event::ResolutionFailed { target, cause } => {
-            tracing::warn!(%target, %cause, "addresses could not be found");
+            tracing::warn!(peer = %target, %cause, "addresses could not be found");
         }
         Event::PanicModeChanged { target, on: true } => {
-            tracing::warn!(%target, "too few endpoints are healthy, so all are used");
+            tracing::warn!(peer = %target, "too few endpoints are healthy, so all are used");
         }
         Event::PanicModeChanged { target, on: false } => {
-            tracing::info!(%target, "enough endpoints are healthy again");
+            tracing::info!(peer = %target, "enough endpoints are healthy again");
         }
         Event::RetrySuppressed { target, cause } => {
-            tracing::debug!(%target, cause, "retry suppressed");
+            tracing::debug!(peer = %target, cause, "retry suppressed");
         }
         Event::ChaosChanged { rules: 0 } => tracing::info!("chaos cleared"),
         Event::ChaosChanged { rules } => tracing::warn!(rules, "chaos set"),

@@ -154,6 +154,26 @@ async fn each_attempt_of_a_call_is_seen() {
     assert_eq!(attempts, [("1", true), ("2", true), ("3", true)]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_a_breaker_refuses_is_an_event_of_its_caller() {
+    let receiver = Receiver::start().await.unwrap();
+    let mut shop = exporting(Topology::Fleet, &receiver);
+    let open = r#"{"mode": "forced_open"}"#;
+    shop.gateway().debug("POST", "/breakers/gateway.inventory", open).await;
+    let request = pb::ListProductsRequest::default();
+    let refused = shop.client().list_products(request).await.unwrap_err();
+    let trace_id = refused.metadata().get("trace-id").unwrap().to_str().unwrap();
+    shop.stop();
+
+    let spans = receiver.spans();
+    let serving = spans.iter().find(|span| span.trace_id == trace_id && span.parent.is_empty());
+    let events = &serving.expect("the call was served").events;
+    let refusal = events.iter().find(|(name, _)| name == "call was not answered");
+    let (_, attributes) = refusal.expect("the span has the event");
+    assert_eq!(attributes["peer"], "gateway.inventory");
+    assert_eq!(attributes["reason"], "BREAKER_OPEN");
+}
+
 /// A saga that another process goes on with is a trace of its own, since the first one
 /// may be long over, and refers to the call that began it.
 #[tokio::test(flavor = "multi_thread")]

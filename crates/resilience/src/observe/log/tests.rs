@@ -80,11 +80,11 @@ fn what_takes_something_away_is_a_warning() {
                 cause: "consecutive",
                 duration: Duration::from_secs(30),
             },
-            "endpoint ejected target=payment endpoint=10.0.0.1:50051 cause=\"consecutive\" duration=30s",
+            "endpoint ejected peer=payment endpoint=10.0.0.1:50051 cause=\"consecutive\" duration=30s",
         ),
         (
             Event::EndpointsChanged { target, added: 0, removed: 2, total: 0 },
-            "no endpoint is left target=payment added=0 removed=2 total=0",
+            "no endpoint is left peer=payment added=0 removed=2 total=0",
         ),
         (Event::ChaosChanged { rules: 2 }, "chaos set rules=2"),
     ] {
@@ -101,7 +101,7 @@ fn what_gives_it_back_is_information() {
         ),
         (
             Event::PanicModeChanged { target: "payment".into(), on: false },
-            "enough endpoints are healthy again target=payment",
+            "enough endpoints are healthy again peer=payment",
         ),
         (Event::ChaosChanged { rules: 0 }, "chaos cleared"),
     ] {
@@ -112,7 +112,7 @@ fn what_gives_it_back_is_information() {
 #[test]
 fn what_may_be_frequent_is_for_debugging() {
     let event = Event::RetrySuppressed { target: "payment".into(), cause: "budget" };
-    let words = "retry suppressed target=payment cause=\"budget\"".to_owned();
+    let words = "retry suppressed peer=payment cause=\"budget\"".to_owned();
     assert_eq!(logged(&event), (Level::DEBUG, words));
 }
 
