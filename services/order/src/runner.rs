@@ -107,8 +107,8 @@ impl Runner {
         let (tell, told) = oneshot::channel();
         let (shared, call) = (Arc::clone(&self.0), Span::current());
         self.0.shutdown.spawn(SAGA, async move {
-            let begin = shared.store.begin(saga.clone(), fingerprint, shared.lease());
-            let begun = begin.instrument(call).await;
+            let work = shared.store.begin(saga.clone(), fingerprint, shared.lease());
+            let begun = work.instrument(call).await;
             let is_new = matches!(begun, Ok(None));
             // Nobody listens any more when the caller has gone.
             drop(tell.send(begun));

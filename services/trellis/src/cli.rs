@@ -24,7 +24,7 @@ pub struct Cli {
     /// A TOML file with settings [default: trellis.toml, if there is one].
     #[arg(long, global = true, env = "TRELLIS_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What to log, such as `debug` or `trellis_order=trace,info` [default: TRELLIS_LOG, or
+    /// What to log, such as `debug` or `trellis_order=trace,info` [default: `TRELLIS_LOG`, or
     /// else info].
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
