@@ -178,7 +178,7 @@ mod tests {
         age(0);
 
         meters.backlog(Backlog { open: 2, oldest: Some(clock.now()), needs_operator: 1 });
-        manual.advance(Duration::from_secs(300));
+        manual.advance(Duration::from_mins(5));
         age(300);
         assert!(metrics.text().contains("trellis_saga_open 2\n"));
         assert!(metrics.text().contains("trellis_saga_needs_operator 1\n"));
