@@ -128,7 +128,8 @@ impl Roads {
             .map_request(|request: Request<Body>| request.map(axum::body::Body::new))
             .map_response(|response| response.map(Body::new))
             .map_err(|never: Infallible| match never {});
-        // One span for one call: that of the peer is as good as that of the attempt.
+        // One span for one call: that of the peer is as good as that of the attempt. It is
+        // made in the caller's, of which nobody need be told.
         let client = self.client(edge).trace_repetitions_only().over(peer).build();
         self.measured(edge, client.expect("the settings that are not set are sound"))
     }
@@ -149,7 +150,7 @@ impl Roads {
             .environment(self.registry.environment().clone())
             .build()
             .context("the fleet cannot be made so")?;
-        Ok(self.measured(edge, self.client(edge).fleet(fleet).build()?))
+        Ok(self.measured(edge, self.client(edge).inject(tell).fleet(fleet).build()?))
     }
 
     fn measured(&self, edge: &Edge, client: Client<impl Peer>) -> Transport {
@@ -157,10 +158,8 @@ impl Roads {
     }
 
     fn client(&self, edge: &Edge) -> Builder<()> {
-        let client = Client::builder(edge.name)
-            .policies(edge.policies.clone())
-            .registry(&self.registry)
-            .inject(tell);
+        let client =
+            Client::builder(edge.name).policies(edge.policies.clone()).registry(&self.registry);
         if edge.is_guarded {
             return client;
         }
