@@ -63,7 +63,7 @@ pub fn start(service: &str, settings: &Settings) -> anyhow::Result<Telemetry> {
 /// to `sink`, which must not keep back what it was given.
 ///
 /// A line is put into a queue, and a thread of its own writes what has gathered
-/// there: at once on a terminal, and else a millisecond after the lines before it. At
+/// there: at once on a terminal, and else ten milliseconds after the lines before it. At
 /// most 1 MiB and 16,384 lines wait, and as much is being written; what
 /// finds no room is lost, as is what the sink does not take. Whoever logs never waits
 /// for the sink. The log tells how many lines were lost as soon as it can.
