@@ -40,7 +40,7 @@ e2e:
     scripts/replay-check.sh
     scripts/readme-session.sh
 
-# Measures, and prints the tables of BENCHMARKS.md. Takes about fifteen minutes.
+# Measures, and prints the tables of BENCHMARKS.md. Takes about twenty minutes.
 bench: bench-shop bench-telemetry bench-resilience
 
 # The shop against bare inserts, on one disk.
