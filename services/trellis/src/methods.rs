@@ -29,7 +29,7 @@ mod tests {
         let all: Vec<String> = super::all().collect();
         for method in [
             "trellis.shop.v1.ShopService/Checkout",
-            "trellis.event.v1.ConsumerService/Deliver",
+            "trellis.event.v1.ConsumerService/DeliverEvents",
             "grpc.health.v1.Health/Check",
             "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         ] {
