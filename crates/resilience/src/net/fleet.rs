@@ -97,6 +97,13 @@ impl Fleet {
         self.shared.balancer.is_available()
     }
 
+    /// Ends when there are endpoints: at once if there are.
+    pub async fn known(&self) {
+        let mut changes = self.shared.changes.subscribe();
+        // The sender is in `self`, so it does not fail.
+        let _ = changes.wait_for(|()| !self.is_empty()).await;
+    }
+
     /// Ends when there are endpoints, if there are none; else when the set is another.
     pub async fn changed(&self) {
         let mut changes = self.shared.changes.subscribe();

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tonic::Code;
 use tonic::body::Body;
 use trellis_resilience::core::outcome::FailureKind;
-use trellis_resilience::grpc::client::Client;
+use trellis_resilience::grpc::client::{Client, Peer};
 use trellis_resilience::grpc::status::Local;
 use trellis_resilience::net::SendError;
 use trellis_resilience::net::connect::{Connect, Connection};
@@ -44,6 +44,27 @@ async fn answer(request: Request<Incoming>) -> Response<Body> {
 async fn refuse(request: Request<Incoming>) -> Response<Body> {
     whole(request.into_body()).await.expect("the request is whole");
     refusal(Code::Unavailable, "not today")
+}
+
+/// The addresses are found on another thread at any moment of the call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_comes_before_the_addresses_waits_for_them_and_no_longer() {
+    let backend = Backend::start(answer).await;
+    let target = format!("http://{}", backend.address());
+    for number in 0..300 {
+        let peers = Fleet::builder("stock").peers(target.parse().expect("it is a target"));
+        let fleet = peers.build().expect("the settings are good");
+        let client = client(fleet, MethodPolicy::default().attempts(1).fail_fast());
+        let answered = tokio::time::timeout(Duration::from_secs(5), call(&client)).await;
+        let answered = answered.unwrap_or_else(|_| panic!("call {number} hangs"));
+        assert!(answered.is_ok(), "call {number}: {answered:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_addresses_that_are_known_does_not_wait() {
+    let known = fleet(["127.0.0.1:1".parse().expect("it is an address")]);
+    assert!(Peer::changed(&known, None).now_or_never().is_some());
 }
 
 /// Behaviour 29.

@@ -142,13 +142,14 @@ fn direct<P: Peer>(
     now: Time,
 ) -> Slot<P> {
     let peer = &call.shared.peer;
+    // Who there is may not have been found out yet, which is nobody's failure. It is asked
+    // before the choice: what is found out after that would make one of it.
+    let waits = call.method().policy.wait_for_ready || !peer.is_resolved();
     let lease = peer.choose(tried, now);
     let standing = match &lease {
         Some(lease) => peer.standing(lease),
         None => Standing::Unreachable,
     };
-    // Who there is has not been found out yet, which is nobody's failure.
-    let waits = call.method().policy.wait_for_ready || !peer.is_resolved();
     match (lease, standing) {
         (Some(lease), Standing::Ready) => send(call, tried, arm, lease, request),
         (Some(lease), Standing::Hopeful) if !waits => send(call, tried, arm, lease, request),

@@ -45,7 +45,7 @@ impl Peer for Fleet {
     fn changed(&self, picked: Option<&Picked>) -> BoxFuture<'static, ()> {
         let fleet = self.clone();
         match picked {
-            None => async move { fleet.changed().await }.boxed(),
+            None => async move { fleet.known().await }.boxed(),
             Some(picked) if picked.endpoint().is_available() => {
                 let endpoint = picked.endpoint().clone();
                 // How that ends is seen by who asks for its standing.
