@@ -17,6 +17,7 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 work_parent=${BENCH_DIR:-$target}
 mkdir -p "$work_parent"
 . scripts/processes.sh
+. scripts/figures.sh
 
 rounds=${ROUNDS:-7}
 duration=${DURATION:-2}
@@ -27,26 +28,6 @@ declare -A means=(
   [tenth]='the same, and one trace in ten goes to a collector'
   [all]='the same, and every trace goes to a collector'
 )
-
-note() {
-  printf '%s %s\n' "$1" "$2" >>"$work/figures"
-  printf '%s %s\n' "$1" "$2" >&2
-}
-
-median() {
-  awk -v name="$1" '$1 == name { print $2 }' "$work/figures" | sort -g |
-    awk -v digits="${2:-0}" '
-      { value[NR] = $1 }
-      END {
-        if (NR == 0) exit 1
-        middle = NR % 2 ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2
-        printf "%.*f", digits, middle
-      }'
-}
-
-number() {
-  sed -n "s/.*\"$1\":\([0-9.eE+-]*\).*/\1/p"
-}
 
 collector() {
   "$target/release/examples/collector" 127.0.0.1:0 >"$work/collector.out" 2>"$work/collector.log" &

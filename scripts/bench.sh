@@ -15,31 +15,11 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 work_parent=${BENCH_DIR:-$target}
 mkdir -p "$work_parent"
 . scripts/processes.sh
+. scripts/figures.sh
 
 rounds=${ROUNDS:-3}
 duration=${DURATION:-10}
 starts=11
-
-# Figures are lines `name value` of a file; what is printed is their median.
-note() {
-  printf '%s %s\n' "$1" "$2" >>"$work/figures"
-  printf '%s %s\n' "$1" "$2" >&2
-}
-
-median() {
-  awk -v name="$1" '$1 == name { print $2 }' "$work/figures" | sort -g |
-    awk -v digits="${2:-0}" '
-      { value[NR] = $1 }
-      END {
-        if (NR == 0) exit 1
-        middle = NR % 2 ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2
-        printf "%.*f", digits, middle
-      }'
-}
-
-number() {
-  sed -n "s/.*\"$1\":\([0-9.eE+-]*\).*/\1/p"
-}
 
 # Rows a second of SQLite alone. What the shop has left to do ends before it.
 bare() {
