@@ -1,5 +1,8 @@
 //! One attempt, from the breaker to the head of its response.
 
+#[cfg(test)]
+mod tests;
+
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 

@@ -87,7 +87,7 @@ impl Builder<()> {
         self.to(fleet)
     }
 
-    fn to<P>(self, peer: P) -> Builder<P> {
+    pub(super) fn to<P>(self, peer: P) -> Builder<P> {
         Builder {
             peer,
             target: self.target,
