@@ -2,14 +2,15 @@
 # Measures what telemetry costs a whole shop, and prints the table of BENCHMARKS.md
 # about it to standard output.
 #
-# Four shops with the same products run at once, and take the same load one after the
-# other, in another order each round; those that have none wait. A figure is the median
-# of the rounds, and so is a ratio, each of which is that of one round. The collector
-# takes what it gets and looks at none of it.
+# Every round starts a new process for each way of telemetry, one at a time and in
+# another order, on the same products; two processes of the same program differ by more
+# than what is measured here. A figure is the median of the rounds, and so is a ratio,
+# each of which is that of one round. The collector takes what it gets and looks at none
+# of it.
 #
 #   BENCH_DIR  a folder on the disk to measure [default: the target folder]
-#   ROUNDS     how often everything is repeated [default: 7]
-#   DURATION   seconds of each load [default: 2]
+#   ROUNDS     how often everything is repeated [default: 24]
+#   DURATION   seconds of each load [default: 1]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C
@@ -19,8 +20,8 @@ mkdir -p "$work_parent"
 . scripts/processes.sh
 . scripts/figures.sh
 
-rounds=${ROUNDS:-7}
-duration=${DURATION:-2}
+rounds=${ROUNDS:-24}
+duration=${DURATION:-1}
 modes=(off default tenth all)
 declare -A means=(
   [off]='nothing: no log of calls, no spans, no metrics shown'
@@ -41,7 +42,7 @@ collector() {
   fail "the collector is not ready after $((tries / 10)) s"
 }
 
-# shop MODE: a shop of its own, with a thousand products of which there are plenty.
+# shop MODE: starts a shop with a thousand products of which there are plenty.
 shop() {
   local settings=(TRELLIS_DATA_DIR="$work/$1" TRELLIS_SAMPLE_CATALOGUE=false)
   case $1 in
@@ -58,8 +59,10 @@ shop() {
   export "${settings[@]}"
   start "$1"
   unset "${settings[@]%%=*}"
-  TRELLIS_DATA_DIR=$work/$1 timeout 300 "$binary" import "$work/retail.csv" --stock 1000000000 \
-    --endpoint "http://${address[$1]}" >&2
+  [ -e "$work/$1.stocked" ] ||
+    TRELLIS_DATA_DIR=$work/$1 timeout 300 "$binary" import "$work/retail.csv" \
+      --stock 1000000000 --endpoint "http://${address[$1]}" >&2
+  touch "$work/$1.stocked"
 }
 
 # load MODE SCENARIO ROUND
@@ -98,7 +101,7 @@ report() {
     "$(git describe --always --dirty 2>/dev/null || echo 'an unknown commit')"
   printf -- '- %s rounds of %s s each, 32 callers on the same machine; load at the end: %s\n' \
     "$rounds" "$duration" "$(cut -d ' ' -f 1-3 /proc/loadavg)"
-  printf -- '- spans lost: %s of one in ten, %s of all\n' "$(lost tenth)" "$(lost all)"
+  printf -- '- spans lost in a round: %s of one in ten, %s of all\n' "$(median tenth.lost)" "$(median all.lost)"
   printf '\n| what | telemetry | a second | of nothing | p99 ms | errors |\n'
   printf '|---|---|---|---|---|---|\n'
   for mode in "${modes[@]}"; do row "$mode" product 'product pages'; done
@@ -107,14 +110,19 @@ report() {
 
 {
   build
-  cargo build --release -p trellis-telemetry --example collector
+  [ -n "${BINARY:-}" ] || cargo build --release -p trellis-telemetry --example collector
   scripts/made-up-retail.sh 2000 1000 >"$work/retail.csv"
   collector
-  for mode in "${modes[@]}"; do shop "$mode"; done
   for number in $(seq "$rounds"); do
     say "round $number of $rounds"
+    for mode in "${modes[@]}"; do
+      shop "$mode"
+      for scenario in product checkout; do load "$mode" "$scenario" "$number"; done
+      lost=$(lost "$mode")
+      note "$mode.lost" "${lost:-0}"
+      stop "$mode"
+    done
     for scenario in product checkout; do
-      for mode in "${modes[@]}"; do load "$mode" "$scenario" "$number"; done
       for mode in "${modes[@]}"; do
         note "$mode.$scenario.ratio" "$(awk -v round="$number" -v name="$mode.$scenario" \
           -v bare="off.$scenario" '

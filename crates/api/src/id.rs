@@ -96,6 +96,12 @@ impl Bucket {
         Self(rand::random::<u16>() % BUCKETS)
     }
 
+    /// The bucket that is part of a UUID made by [`event_id`] or [`Id::new`].
+    pub fn of(uuid: Uuid) -> Self {
+        let bytes = uuid.as_bytes();
+        Self(u16::from_be_bytes([bytes[6] & 0x0f, bytes[7]]))
+    }
+
     /// The bucket's number, 0 to 4095.
     pub fn get(self) -> u16 {
         self.0
@@ -120,8 +126,7 @@ impl<K: Kind> Id<K> {
 
     /// The bucket of whoever owns the thing.
     pub fn bucket(&self) -> Bucket {
-        let bytes = self.uuid.as_bytes();
-        Bucket(u16::from_be_bytes([bytes[6] & 0x0f, bytes[7]]))
+        Bucket::of(self.uuid)
     }
 
     /// The id of another kind that shares this one's UUID.

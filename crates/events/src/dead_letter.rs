@@ -1,5 +1,6 @@
 //! The events that a consumer has given up on, until someone has them replayed.
 
+pub mod postgres;
 mod sqlite;
 
 use time::OffsetDateTime;
@@ -7,6 +8,7 @@ use trellis_storage::{Error, Migration};
 
 use crate::Event;
 
+pub use postgres::PostgresDeadLetters;
 pub use sqlite::SqliteDeadLetters;
 
 /// The table; put it among a service's own migrations.

@@ -1,8 +1,12 @@
 //! Which events a consumer has applied, so that a repetition changes nothing.
 
+pub mod postgres;
+
 use rusqlite::Connection;
 use time::OffsetDateTime;
 use trellis_storage::{Error, Migration, Sqlite, micros};
+
+pub use postgres::PostgresInbox;
 
 /// The table; put it among a service's own migrations.
 pub const MIGRATION: Migration =

@@ -3,6 +3,7 @@
 //! A row is due until it is published. Published rows stay for a while, so that
 //! a transport that forgets can be filled again. Who delivers is the [`crate::relay`].
 
+pub mod postgres;
 mod sqlite;
 
 use std::time::Duration;
@@ -17,7 +18,11 @@ use uuid::Uuid;
 use crate::Event;
 use crate::bus::Delivery;
 
+pub use postgres::PostgresOutbox;
 pub use sqlite::SqliteOutbox;
+
+/// The name of the lease that relays compete for.
+const LEASE: &str = "relay";
 
 /// The table; put it among a service's own migrations.
 pub const MIGRATION: Migration =

@@ -10,15 +10,15 @@ use std::{
 use rusqlite::{ErrorCode, ffi};
 use tonic::Status;
 
-use crate::{Problem, sqlite};
+use crate::{PostgresUrl, Problem, answer, postgres::Refusal};
 
 /// An error beneath ours; shared, because one fault may fail many units of work.
 pub type Cause = Arc<dyn error::Error + Send + Sync>;
 
 /// Why a database did not do what was asked.
 ///
-/// A unit of work that met an error left nothing behind, with two exceptions:
-/// after [`Error::Closed`] and [`Error::Io`] nobody knows, so only a unit under
+/// A unit of work that met an error left nothing behind, with three exceptions:
+/// after [`Error::Closed`], [`Error::Lost`] and [`Error::Io`] nobody knows, so only a unit under
 /// an idempotency key may be repeated.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -28,13 +28,20 @@ pub enum Error {
     ReadOnly(#[source] Option<Cause>),
     #[error("the disk failed")]
     Io(#[source] Cause),
-    /// Another process held its lock for longer than we wait (5 s).
+    /// What it needed was locked for longer than we wait: 5 s for SQLite's file, 2 s for
+    /// a lock in Postgres. Or a statement took longer than its call had time.
     #[error("the database is locked")]
     Busy(#[source] Cause),
     #[error("too many units of work are waiting")]
     Overloaded,
     #[error("the database is closed")]
     Closed,
+    /// The server cannot be reached, or the connection to it was cut.
+    #[error("the connection to the database is lost")]
+    Lost(#[source] Option<Cause>),
+    /// Others were in the way each time.
+    #[error("other units of work were in the way")]
+    Conflict(#[source] Cause),
     /// Another unit that shared the transaction met a fault, such as a full
     /// disk, that made SQLite undo all of it.
     #[error("the shared transaction was rolled back")]
@@ -55,18 +62,20 @@ pub enum Error {
     InUse { path: PathBuf },
     #[error("cannot open {}", path.display())]
     Open { path: PathBuf, source: Box<Error> },
+    #[error("cannot use {url}")]
+    Server { url: PostgresUrl, source: Box<Error> },
     #[error(transparent)]
     Migration(#[from] Problem),
     #[error("a statement failed")]
-    Sqlite(#[source] Cause),
+    Statement(#[source] Cause),
 }
 
 impl Error {
     /// Names what refused the write, so that a service can map it to its own error.
     ///
-    /// A CHECK gives its name, UNIQUE and PRIMARY KEY give `table.column`
-    /// (several are joined by `, `), an index on an expression gives its name,
-    /// a trigger its message. A foreign key has no name.
+    /// Postgres gives the name. In SQLite, a CHECK gives its name, UNIQUE and PRIMARY KEY
+    /// give `table.column` (several are joined by `, `), an index on an expression gives
+    /// its name, a trigger its message, and a foreign key has no name.
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Constraint { name, .. } if !name.is_empty() => Some(name),
@@ -83,15 +92,17 @@ impl Error {
             Self::Busy(_) => "busy",
             Self::Overloaded => "overloaded",
             Self::Closed => "closed",
+            Self::Lost(_) => Refusal::LOST,
+            Self::Conflict(_) => Refusal::CONFLICT,
             Self::RolledBack => "rolled_back",
             Self::Constraint { .. } => "constraint",
             Self::Panicked => "panicked",
             Self::Corrupt(_) => "corrupt",
             Self::NoWal => "no_wal",
             Self::InUse { .. } => "in_use",
-            Self::Open { source, .. } => source.word(),
+            Self::Open { source, .. } | Self::Server { source, .. } => source.word(),
             Self::Migration(_) => "migration",
-            Self::Sqlite(_) => "statement",
+            Self::Statement(_) => "statement",
         }
     }
 
@@ -121,9 +132,9 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(cause),
             Some(ErrorCode::ConstraintViolation) => Self::Constraint { name, source: cause },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(cause),
-            _ => Self::Sqlite(cause),
+            _ => Self::Statement(cause),
         };
-        sqlite::note(&error);
+        answer::note(&error);
         error
     }
 }
@@ -150,8 +161,8 @@ impl From<Error> for Status {
             Error::Full(_) => ("STORAGE_FULL", "the storage is full", 5_000),
             Error::ReadOnly(_) => ("STORAGE_READ_ONLY", "the storage takes no writes", 5_000),
             Error::Overloaded => ("STORAGE_OVERLOADED", "the storage is overloaded", 200),
-            Error::Busy(_) => ("STORAGE_BUSY", "the storage is busy", 200),
-            Error::Io(_) | Error::Closed | Error::RolledBack => {
+            Error::Busy(_) | Error::Conflict(_) => ("STORAGE_BUSY", "the storage is busy", 200),
+            Error::Io(_) | Error::Closed | Error::Lost(_) | Error::RolledBack => {
                 ("STORAGE_UNAVAILABLE", "the storage is unavailable", 1_000)
             }
             // A repetition would meet the same.
@@ -161,8 +172,9 @@ impl From<Error> for Status {
             | Error::NoWal
             | Error::InUse { .. }
             | Error::Open { .. }
+            | Error::Server { .. }
             | Error::Migration(_)
-            | Error::Sqlite(_) => return trellis_api::error::internal(),
+            | Error::Statement(_) => return trellis_api::error::internal(),
         };
         trellis_api::error::unavailable(reason, message, Duration::from_millis(retry))
     }

@@ -79,10 +79,14 @@ impl Faults {
         if self.crashed() { Err(Error::Closed) } else { Ok(()) }
     }
 
+    fn next(&self) -> Result<u64, Error> {
+        self.check()?;
+        Ok(self.shared.commits.fetch_add(1, Ordering::AcqRel) + 1)
+    }
+
     /// Counts a commit and makes it, or crashes instead or afterwards.
     pub(crate) fn commit(&self, commit: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-        self.check()?;
-        let number = self.shared.commits.fetch_add(1, Ordering::AcqRel) + 1;
+        let number = self.next()?;
         match self.shared.plan {
             Some((at, _)) if at < number => Err(Error::Closed),
             Some((at, when)) if at == number => {
@@ -96,6 +100,33 @@ impl Faults {
                 commit()?;
                 // Another database may have crashed meanwhile: then this commit
                 // is on the disk, but its callers died with the process.
+                self.check()
+            }
+        }
+    }
+
+    /// Whether a crash is planned. Without one, a server is not asked which commits count.
+    pub(crate) fn are_planned(&self) -> bool {
+        self.shared.plan.is_some()
+    }
+
+    /// As [`commit`](Self::commit), for a commit that has to be waited for.
+    pub(crate) async fn commit_with(
+        &self,
+        commit: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Error> {
+        let number = self.next()?;
+        match self.shared.plan {
+            Some((at, _)) if at < number => Err(Error::Closed),
+            Some((at, when)) if at == number => {
+                if when == When::AfterCommit {
+                    commit.await?;
+                }
+                self.strike();
+                Err(Error::Closed)
+            }
+            _ => {
+                commit.await?;
                 self.check()
             }
         }

@@ -5,6 +5,8 @@
 //! the subject a repetition can attach to, and finishes when the answer is
 //! definite.
 
+pub mod postgres;
+
 use std::fmt;
 
 use rusqlite::{Connection, OptionalExtension};

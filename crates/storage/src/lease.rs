@@ -4,6 +4,8 @@
 //! it. Therefore each takeover raises the [`Fence`], and every write made under
 //! a lease must check that the fence is still its own.
 
+pub mod postgres;
+
 use std::time::Duration;
 
 use rusqlite::{
@@ -79,6 +81,11 @@ pub(crate) fn release_all(connection: &Connection) -> Result<(), Error> {
 }
 
 impl Fence {
+    /// A fence that was written down.
+    pub fn stored(number: i64) -> Self {
+        Self(number)
+    }
+
     pub fn get(self) -> i64 {
         self.0
     }

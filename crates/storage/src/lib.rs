@@ -18,14 +18,23 @@
 pub mod idempotency;
 pub mod lease;
 
+mod answer;
 mod error;
 mod fault;
+mod meters;
 mod micros;
 mod migration;
+mod operation;
+mod options;
+mod postgres;
 mod sqlite;
+mod url;
 
 pub use error::{Cause, Error};
 pub use fault::{Faults, When};
 pub use micros::{from_micros, micros};
 pub use migration::{Migration, Problem};
-pub use sqlite::{Options, Sqlite};
+pub use options::Options;
+pub use postgres::{Postgres, Tx};
+pub use sqlite::Sqlite;
+pub use url::{PostgresUrl, Url, UrlError};

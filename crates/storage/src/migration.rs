@@ -23,6 +23,9 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+/// The name and the checksum of a migration that was applied.
+pub(crate) type Recorded = (String, String);
+
 /// Why a database and this program do not fit together.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Problem {
@@ -34,9 +37,7 @@ pub enum Problem {
         "migration {name} is not known to this version: start the newer version that applied it, or restore a backup from before"
     )]
     Unknown { name: String },
-    #[error(
-        "migration {name} is not applied yet: start the service once, for only it may change the schema"
-    )]
+    #[error("migration {name} is not applied yet: start the service once, or run trellis migrate")]
     Pending { name: String },
     #[error("two migrations are named {name}: rename one")]
     Duplicate { name: String },
@@ -55,7 +56,7 @@ pub(crate) fn apply(connection: &mut Connection, migrations: &[Migration]) -> Re
         ) STRICT
         ",
     )?;
-    for migration in missing(connection, migrations)? {
+    for migration in missing(migrations, recorded(connection)?)? {
         step(connection, migration).map_err(|error| Problem::Failed {
             name: migration.name.to_owned(),
             source: Arc::new(error),
@@ -67,16 +68,22 @@ pub(crate) fn apply(connection: &mut Connection, migrations: &[Migration]) -> Re
 
 /// Checks, for a handle that may not write, that nothing is missing.
 pub(crate) fn verify(connection: &Connection, migrations: &[Migration]) -> Result<(), Error> {
-    match missing(connection, migrations)?.first() {
+    none(&missing(migrations, recorded(connection)?)?)
+}
+
+/// Fails if any is missing.
+pub(crate) fn none(missing: &[&Migration]) -> Result<(), Error> {
+    match missing.first() {
         Some(migration) => Err(Problem::Pending { name: migration.name.to_owned() }.into()),
         None => Ok(()),
     }
 }
 
-fn missing<'m>(
-    connection: &Connection,
-    migrations: &'m [Migration],
-) -> Result<Vec<&'m Migration>, Error> {
+/// Those of `migrations` that a database has not recorded yet.
+pub(crate) fn missing(
+    migrations: &[Migration],
+    recorded: Vec<Recorded>,
+) -> Result<Vec<&Migration>, Error> {
     for (index, migration) in migrations.iter().enumerate() {
         if migrations[..index].iter().any(|earlier| earlier.name == migration.name) {
             return Err(Problem::Duplicate { name: migration.name.to_owned() }.into());
@@ -84,7 +91,7 @@ fn missing<'m>(
     }
 
     let mut missing: Vec<_> = migrations.iter().collect();
-    for (name, checksum) in recorded(connection)? {
+    for (name, checksum) in recorded {
         let Some(migration) = migrations.iter().find(|migration| migration.name == name) else {
             return Err(Problem::Unknown { name }.into());
         };
@@ -96,7 +103,7 @@ fn missing<'m>(
     Ok(missing)
 }
 
-fn recorded(connection: &Connection) -> Result<Vec<(String, String)>, Error> {
+fn recorded(connection: &Connection) -> Result<Vec<Recorded>, Error> {
     let exists = connection
         .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'", [], |_| Ok(()))
         .optional()?;
@@ -124,7 +131,7 @@ fn step(connection: &mut Connection, migration: &Migration) -> Result<(), rusqli
 }
 
 impl Migration {
-    fn checksum(&self) -> String {
+    pub(crate) fn checksum(&self) -> String {
         let mut text = String::with_capacity(64);
         for byte in Sha256::digest(self.sql) {
             write!(text, "{byte:02x}").expect("a string takes all that is written to it");

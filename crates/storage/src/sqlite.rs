@@ -3,11 +3,9 @@
 //! What is not here: retries. A caller that meets [`Error::Busy`] or
 //! [`Error::Overloaded`] decides itself whether to come again.
 
-mod answer;
 mod batch;
 mod connect;
 mod meters;
-mod operation;
 mod readers;
 mod statements;
 mod unit;
@@ -21,17 +19,15 @@ use std::{
 };
 
 use rusqlite::Connection;
-use trellis_telemetry::Metrics;
 
 use self::{
-    meters::{Kind, Meters},
-    operation::Operation,
-    readers::Readers,
+    meters::Meters,
+    readers::{DEFAULT_READERS, Readers},
     writer::Writer,
 };
-use crate::{Error, Faults, Migration, lease, migration};
-
-pub(crate) use answer::note;
+use crate::{
+    Error, Faults, Migration, Options, lease, meters::Kind, migration, operation::Operation,
+};
 
 /// A database; cheap to clone, and all clones are one.
 ///
@@ -40,20 +36,6 @@ pub(crate) use answer::note;
 #[derive(Clone)]
 pub struct Sqlite {
     shared: Arc<Shared>,
-}
-
-/// How a database is opened.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// How many queries run at once, each on a connection of its own; 0 means 4.
-    pub readers: usize,
-    pub faults: Faults,
-    /// Opens beside a running server: takes no lock, changes nothing, and
-    /// refuses writes.
-    pub read_only: bool,
-    /// Where it counts, under the name of its file without `.db`. By default a registry
-    /// of its own that nobody reads.
-    pub metrics: Metrics,
 }
 
 struct Shared {
@@ -75,7 +57,9 @@ impl Sqlite {
         let open = || {
             let path = std::path::absolute(path)?;
             let faults = options.faults.clone();
-            let meters = Arc::new(Meters::new(&options.metrics, &path));
+            let count = if options.readers == 0 { DEFAULT_READERS } else { options.readers };
+            let meters = Meters::new(&options.metrics, &path, count, !options.read_only);
+            let meters = Arc::new(meters);
             let writer = if options.read_only {
                 migration::verify(&connect::reader(&path)?, migrations)?;
                 None
@@ -88,7 +72,6 @@ impl Sqlite {
                 }
                 Some(Writer::start(connection, lock, faults.clone(), Arc::clone(&meters))?)
             };
-            let count = options.readers;
             let readers = Readers::new(path.clone(), count, faults.clone(), Arc::clone(&meters));
             let readers = Arc::new(readers);
             let shared = Arc::new(Shared { path, faults, meters, readers, writer });
@@ -116,7 +99,7 @@ impl Sqlite {
         E: From<Error> + Send + 'static,
     {
         let shared = &*self.shared;
-        let operation = Operation::begin(&shared.meters, Kind::Write);
+        let operation = Operation::begin(&shared.meters.operations, Kind::Write);
         let began = operation.began();
         let work = async {
             shared.faults.check()?;
@@ -138,7 +121,7 @@ impl Sqlite {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let operation = Operation::begin(&self.shared.meters, Kind::Read);
+        let operation = Operation::begin(&self.shared.meters.operations, Kind::Read);
         let work = self.shared.readers.read(query, operation.began());
         operation.run(pin!(work)).await
     }
@@ -151,7 +134,7 @@ impl Sqlite {
         &self,
         query: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let operation = Operation::begin(&self.shared.meters, Kind::LookUp);
+        let operation = Operation::begin(&self.shared.meters.operations, Kind::LookUp);
         let work = self.shared.readers.look_up(query, operation.began());
         operation.run(pin!(work)).await
     }

@@ -55,7 +55,7 @@ impl Error {
             self,
             Self::Inconsistent(_)
                 | Self::Storage(
-                    Storage::Constraint { .. } | Storage::Panicked | Storage::Sqlite(_)
+                    Storage::Constraint { .. } | Storage::Panicked | Storage::Statement(_)
                 )
         )
     }

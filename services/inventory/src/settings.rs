@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use serde::Deserialize;
+use trellis_storage::Url;
 
 /// How long things take.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where the records are kept, as `sqlite:PATH`. Default: `inventory.db` in the data directory.
-    pub database: Option<String>,
+    /// Where the records are kept: `sqlite:PATH` or `postgres://…`. Default: the file `inventory.db`
+    /// in the data directory.
+    pub database: Option<Url>,
     /// How long units are held when the caller does not say, in seconds: 1 to
     /// 3600. Default: 900.
     pub reservation_ttl_seconds: u32,

@@ -7,15 +7,13 @@
 
 mod sqlite;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use trellis_api::Sku;
 use trellis_api::id::ReservationId;
-use trellis_storage::{Options, Sqlite};
+use trellis_storage::{Options, Sqlite, Url};
 
 use crate::domain::{
     Adjustment, Check, Found, Import, Product, Rank, Reservation, Reserve, Stock, StockedProduct,
@@ -111,13 +109,13 @@ pub trait Store: Send + Sync {
     async fn purge_requests(&self, before: OffsetDateTime) -> Result<u64, Error>;
 }
 
-/// Opens the store that `database` names, such as `sqlite:trellis-data/inventory.db`.
-pub fn open(database: &str, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
-    // What was given is not repeated: another kind of database has a password in it.
-    let path = database
-        .strip_prefix("sqlite:")
-        .filter(|path| !path.is_empty())
-        .context("the inventory's database must be given as sqlite:PATH")?;
-    let database = Sqlite::open(Path::new(path), sqlite::MIGRATIONS, options)?;
-    Ok(Arc::new(sqlite::SqliteStore::new(database)))
+/// Opens the store at `database`, and brings its schema up to date. With a file, it blocks.
+pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
+    match database {
+        Url::Sqlite(path) => {
+            let database = Sqlite::open(path, sqlite::MIGRATIONS, options)?;
+            Ok(Arc::new(sqlite::SqliteStore::new(database)))
+        }
+        Url::Postgres(_) => anyhow::bail!("the inventory service keeps its records in a file"),
+    }
 }

@@ -4,14 +4,16 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use trellis_storage::Url;
 
 /// Settings of the order service.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where the records are kept, as `sqlite:PATH`. Default: `order.db` in the data directory.
-    pub database: Option<String>,
+    /// Where the records are kept: `sqlite:PATH` or `postgres://…`. Default: the file `order.db`
+    /// in the data directory.
+    pub database: Option<Url>,
     /// How many new sagas may be at work at once before more checkouts are
     /// refused, at least 1. Default 1024.
     pub max_sagas_in_flight: usize,

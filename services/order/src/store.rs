@@ -8,10 +8,8 @@
 
 mod sqlite;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use trellis_api::id::{OrderId, UserId};
@@ -21,7 +19,7 @@ use trellis_events::dead_letter::DeadLetters;
 use trellis_events::inbox::Inbox;
 use trellis_events::outbox::Outbox;
 use trellis_storage::idempotency::{Answer, Fingerprint};
-use trellis_storage::{Error, Options};
+use trellis_storage::{Error, Options, Url};
 use uuid::Uuid;
 
 use crate::domain::{Cancellation, Line, Order};
@@ -271,12 +269,10 @@ pub struct AuditedOrder {
     pub next_attempt_time: Option<OffsetDateTime>,
 }
 
-/// Opens the store that `database` names, such as `sqlite:trellis-data/order.db`,
-/// and brings its schema up to date. Blocks.
-pub fn open(database: &str, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
-    let path = database
-        .strip_prefix("sqlite:")
-        .filter(|path| !path.is_empty())
-        .with_context(|| format!("{database:?} is not a database: write sqlite:PATH"))?;
-    Ok(Arc::new(SqliteStore::open(Path::new(path), options)?))
+/// Opens the store at `database`, and brings its schema up to date. With a file, it blocks.
+pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
+    match database {
+        Url::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, options)?)),
+        Url::Postgres(_) => anyhow::bail!("the order service keeps its records in a file"),
+    }
 }

@@ -1,14 +1,16 @@
 //! What can be set.
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use trellis_storage::Url;
 
 /// The payment service's settings.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where the records are kept, as `sqlite:PATH`. Default: `payment.db` in the data directory.
-    pub database: Option<String>,
+    /// Where the records are kept: `sqlite:PATH` or `postgres://…`. Default: the file `payment.db`
+    /// in the data directory.
+    pub database: Option<Url>,
     /// Who moves the money: `sandbox` (test tokens, no money) or `http` (an API
     /// that speaks `PaymentIntents`). Default: `sandbox`.
     pub processor: ProcessorKind,
@@ -26,7 +28,7 @@ pub struct Settings {
 }
 
 /// A processor that this service can talk to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessorKind {
     /// Plays a processor in this process.

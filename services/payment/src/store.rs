@@ -5,12 +5,12 @@
 
 mod sqlite;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
 use trellis_api::Currency;
 use trellis_api::id::PaymentId;
+use trellis_storage::Url;
 
 use crate::domain::{Change, EntryKind, Intent, Payment};
 use crate::error::Error;
@@ -114,10 +114,13 @@ pub struct Sums {
     pub balance: i64,
 }
 
-/// Opens the store that `database` names: `sqlite:PATH`.
-pub fn open(database: &str, options: &trellis_storage::Options) -> anyhow::Result<Arc<dyn Store>> {
-    let Some(path) = database.strip_prefix("sqlite:").filter(|path| !path.is_empty()) else {
-        anyhow::bail!("the payment service's database must be sqlite:PATH, not {database:?}");
-    };
-    Ok(Arc::new(SqliteStore::open(Path::new(path), options)?))
+/// Opens the store at `database`, and brings its schema up to date. With a file, it blocks.
+pub async fn open(
+    database: &Url,
+    options: &trellis_storage::Options,
+) -> anyhow::Result<Arc<dyn Store>> {
+    match database {
+        Url::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, options)?)),
+        Url::Postgres(_) => anyhow::bail!("the payment service keeps its records in a file"),
+    }
 }

@@ -3,6 +3,7 @@
 use anyhow::ensure;
 use serde::Deserialize;
 use time::Duration;
+use trellis_storage::Url;
 
 use crate::domain::Limits;
 use crate::upkeep::Keep;
@@ -11,8 +12,9 @@ use crate::upkeep::Keep;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where the records are kept, as `sqlite:PATH`. Default: `recommendation.db` in the data directory.
-    pub database: Option<String>,
+    /// Where the records are kept: `sqlite:PATH` or `postgres://…`. Default: the file `recommendation.db`
+    /// in the data directory.
+    pub database: Option<Url>,
     /// Days after which a basket says half as much about what goes together. Default 30.
     pub half_life_days: u32,
     /// Hours after which an order or a view counts half as demand. Default 48.

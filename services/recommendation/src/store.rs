@@ -7,7 +7,6 @@
 
 mod sqlite;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,7 +14,7 @@ use time::OffsetDateTime;
 use trellis_api::id::OrderId;
 use trellis_events::dead_letter::DeadLetters;
 use trellis_events::inbox::Inbox;
-use trellis_storage::{Error, Options};
+use trellis_storage::{Error, Options, Url};
 
 use crate::domain::{Basket, HourViews, LearnedBasket, Position, View};
 
@@ -104,13 +103,10 @@ pub struct Survey {
     pub unheard: Vec<OrderId>,
 }
 
-/// Opens the store that `database` names, such as
-/// `sqlite:trellis-data/recommendation.db`, and brings its schema up to date. Blocks.
-pub fn open(database: &str, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
-    let Some(path) = database.strip_prefix("sqlite:").filter(|path| !path.is_empty()) else {
-        anyhow::bail!(
-            "the database of the recommendation service must be sqlite:PATH, not {database:?}"
-        );
-    };
-    Ok(Arc::new(sqlite::SqliteStore::open(Path::new(path), options)?))
+/// Opens the store at `database`, and brings its schema up to date. With a file, it blocks.
+pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
+    match database {
+        Url::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path, options)?)),
+        Url::Postgres(_) => anyhow::bail!("the recommendation service keeps its records in a file"),
+    }
 }

@@ -84,7 +84,7 @@ mod tests {
     async fn the_store_stays_small_and_the_audit_still_adds_up() {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite:{}", folder.path().join("recommendation.db").display());
-        let store = crate::open(&database, &Options::default()).unwrap();
+        let store = crate::open(&database.parse().unwrap(), &Options::default()).await.unwrap();
         for number in 0..40 {
             keep(&*store, number, MONDAY - time::Duration::days(100 - i64::from(number))).await;
         }

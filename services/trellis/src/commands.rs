@@ -36,7 +36,7 @@ async fn obey(cli: Cli, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
         Some(Command::Load(load)) => load::run(load).await,
         Some(Command::Dlq(dlq)) => dlq::run(dlq, &config).await,
         Some(Command::Audit(audit)) => audit::run(audit, config).await,
-        Some(Command::Migrate) => migrate::run(&config),
+        Some(Command::Migrate) => migrate::run(&config).await,
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(healthcheck).await,
     }
 }

@@ -16,6 +16,7 @@ use tonic::service::Routes;
 use trellis_chassis::transport::{Edge, Roads, Transport};
 use trellis_chassis::{Clock, Front, Shutdown};
 use trellis_events::bus::{Bus, Direct, Subscriber};
+use trellis_storage::Url;
 use trellis_telemetry::Metrics;
 
 use crate::config::Config;
@@ -124,7 +125,7 @@ struct Services<'a> {
 impl Services<'_> {
     async fn inventory(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let store =
-            trellis_inventory::store::open(&self.database(Role::Inventory)?, &self.storage)?;
+            trellis_inventory::store::open(&self.database(Role::Inventory)?, &self.storage).await?;
         let needs = trellis_inventory::Needs { store, clock: self.clock() };
         let routes = trellis_inventory::start(&self.config.inventory, needs, shutdown).await?;
         if self.config.sample_catalogue {
@@ -138,7 +139,8 @@ impl Services<'_> {
 
     async fn payment(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let settings = &self.config.payment;
-        let store = trellis_payment::store::open(&self.database(Role::Payment)?, &self.storage)?;
+        let store =
+            trellis_payment::store::open(&self.database(Role::Payment)?, &self.storage).await?;
         let sandbox = self.config.data_dir.join("payment-sandbox.db");
         let timeout = Duration::from_secs(settings.processor_timeout_seconds);
         let processor = trellis_payment::processor::open(
@@ -157,7 +159,7 @@ impl Services<'_> {
 
     async fn recommendation(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let database = self.database(Role::Recommendation)?;
-        let store = trellis_recommendation::store::open(&database, &self.storage)?;
+        let store = trellis_recommendation::store::open(&database, &self.storage).await?;
         let needs =
             trellis_recommendation::Needs { store, clock: self.clock(), metrics: self.metrics() };
         let settings = &self.config.recommendation;
@@ -167,7 +169,7 @@ impl Services<'_> {
     }
 
     async fn user(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let store = trellis_user::store::open(&self.database(Role::User)?, &self.storage)?;
+        let store = trellis_user::store::open(&self.database(Role::User)?, &self.storage).await?;
         let bus: Arc<dyn Bus> = Arc::new(bus.clone());
         let needs =
             trellis_user::Needs { store, bus, clock: self.clock(), metrics: self.metrics() };
@@ -178,7 +180,7 @@ impl Services<'_> {
 
     async fn order(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
         let needs = trellis_order::Needs {
-            store: trellis_order::store::open(&self.database(Role::Order)?, &self.storage)?,
+            store: trellis_order::store::open(&self.database(Role::Order)?, &self.storage).await?,
             inventory: self.road(Role::Order, Role::Inventory)?,
             payment: self.road(Role::Order, Role::Payment)?,
             bus: Arc::new(bus.clone()),
@@ -251,7 +253,7 @@ impl Services<'_> {
         roads.remote(edge, address).with_context(|| format!("{variable} cannot be used"))
     }
 
-    fn database(&self, role: Role) -> anyhow::Result<String> {
+    fn database(&self, role: Role) -> anyhow::Result<Url> {
         self.config.database(role).with_context(|| format!("the {role} service keeps no records"))
     }
 

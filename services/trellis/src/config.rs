@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use secrecy::SecretString;
 use serde::Deserialize;
+use trellis_storage::Url;
 
 use crate::role::{Role, Roles};
 
@@ -112,7 +113,7 @@ impl Config {
     }
 
     /// Where the service of `role` keeps its records.
-    pub fn database(&self, role: Role) -> Option<String> {
+    pub fn database(&self, role: Role) -> Option<Url> {
         let set = match role {
             Role::Gateway => return None,
             Role::User => &self.user.database,
@@ -121,7 +122,7 @@ impl Config {
             Role::Order => &self.order.database,
             Role::Recommendation => &self.recommendation.database,
         };
-        let file = || format!("sqlite:{}", self.data_dir.join(format!("{role}.db")).display());
+        let file = || Url::Sqlite(self.data_dir.join(format!("{role}.db")));
         Some(set.clone().unwrap_or_else(file))
     }
 }

@@ -54,15 +54,16 @@ mod tests {
     use trellis_api::id::{Bucket, UserId};
     use trellis_chassis::ManualClock;
     use trellis_storage::Options;
+    use trellis_testkit::Database;
 
     use super::*;
     use crate::domain::{PasswordHash, Session, SessionToken, User};
 
     #[tokio::test]
     async fn a_sweep_deletes_all_that_is_idle_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite:{}", folder.path().join("user.db").display());
-        let store = crate::store::open(&database, &Options::default()).unwrap();
+        let database = Database::chosen("user").await;
+        let url = database.url().parse().unwrap();
+        let store = crate::store::open(&url, &Options::default()).await.unwrap();
         let clock = ManualClock::new(datetime!(2026-01-01 12:00 UTC));
         let limits =
             SessionLimits { idle: Duration::from_mins(30), lifetime: Duration::from_hours(12) };

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use serde::Deserialize;
 
+use trellis_storage::Url;
+
 use crate::domain::SessionLimits;
 use crate::throttle::Limits;
 
@@ -12,8 +14,9 @@ use crate::throttle::Limits;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where the records are kept, as `sqlite:PATH`. Default: `user.db` in the data directory.
-    pub database: Option<String>,
+    /// Where the records are kept: `sqlite:PATH` or `postgres://…`. Default: the file `user.db`
+    /// in the data directory.
+    pub database: Option<Url>,
     /// Memory of one password hash in KiB. Default 19456, OWASP's least with 2 passes.
     pub password_memory_kib: u32,
     /// Passes of one password hash over its memory. Default 2.

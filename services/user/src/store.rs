@@ -1,21 +1,27 @@
 //! What the service remembers.
 
+mod postgres;
 mod sqlite;
 
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::bail;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use trellis_api::id::UserId;
-use trellis_events::outbox::Outbox;
-use trellis_storage as storage;
+use trellis_events::outbox::{Backlog, Outbox};
+use trellis_storage::{self as storage, Url};
 
 use crate::domain::{Credentials, DisplayName, EmailKey, PasswordHash, Session, TokenHash, User};
 use crate::error::Error;
 
+use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
+
+/// How long an event may take before an audit calls it undelivered.
+const DELIVERY: Duration = Duration::from_secs(30);
+/// How many violations of one invariant are told.
+const TOLD: usize = 100;
 
 /// Accounts, their sessions, and the promise that no address has two accounts.
 ///
@@ -88,11 +94,35 @@ pub struct Check {
     pub violations: Vec<(String, String)>,
 }
 
-/// Opens the store at `database`, such as `sqlite:trellis-data/user.db`, and brings
-/// its schema up to date. Blocks.
-pub fn open(database: &str, options: &storage::Options) -> anyhow::Result<Arc<dyn Store>> {
-    let Some(path) = database.strip_prefix("sqlite:") else {
-        bail!("the database of the user service must be sqlite:PATH, not {database:?}");
-    };
-    Ok(Arc::new(SqliteStore::open(Path::new(path), options)?))
+/// Opens the store at `database`, and brings its schema up to date. With a file, it blocks.
+pub async fn open(
+    database: &Url,
+    options: &storage::Options,
+) -> Result<Arc<dyn Store>, storage::Error> {
+    Ok(match database {
+        Url::Sqlite(path) => Arc::new(SqliteStore::open(path, options)?),
+        Url::Postgres(url) => Arc::new(PostgresStore::open(url, options).await?),
+    })
+}
+
+impl Check {
+    fn of(invariant: &'static str) -> Self {
+        Self { invariant, examined: 0, violations: Vec::new() }
+    }
+
+    fn violation(&mut self, subject: String, detail: &str) {
+        if self.violations.len() < TOLD {
+            self.violations.push((subject, detail.to_owned()));
+        }
+    }
+
+    fn undelivered(backlog: Backlog, now: OffsetDateTime) -> Self {
+        let mut check = Self::of("no event of a user is undelivered");
+        check.examined = i64::try_from(backlog.count).unwrap_or(i64::MAX);
+        if let Some(oldest) = backlog.oldest.filter(|oldest| *oldest + DELIVERY < now) {
+            let detail = format!("{} events wait, the oldest since {oldest}", backlog.count);
+            check.violation("outbox".to_owned(), &detail);
+        }
+        check
+    }
 }

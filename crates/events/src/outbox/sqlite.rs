@@ -11,12 +11,9 @@ use trellis_api::timestamp;
 use trellis_storage::{Error, Sqlite, from_micros, lease, micros};
 use uuid::Uuid;
 
-use super::{Backlog, Claim, Due, Outbox, Settlement, Verdict};
+use super::{Backlog, Claim, Due, LEASE, Outbox, Settlement, Verdict};
 use crate::Event;
 use crate::bus::Delivery;
-
-/// The name of the lease that relays compete for.
-const LEASE: &str = "relay";
 
 /// An outbox in a service's own database. Clones share their wakes.
 #[derive(Clone, Debug)]

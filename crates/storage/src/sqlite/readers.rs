@@ -14,15 +14,15 @@ use rusqlite::Connection;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::Span;
 
-use super::{
+use super::{connect, meters::Meters, statements};
+use crate::{
+    Error, Faults,
     answer::{Answer, Outcome},
-    connect,
-    meters::{Meters, Pool},
-    statements,
+    meters::Pool,
 };
-use crate::{Error, Faults};
 
-const DEFAULT_READERS: usize = 4;
+/// How many connections read where nobody says otherwise.
+pub(super) const DEFAULT_READERS: usize = 4;
 
 /// How many queries may run or wait.
 const QUEUE: usize = 4_096;
@@ -39,9 +39,8 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Opens nothing yet. A `count` of 0 stands for the default.
+    /// Opens nothing yet.
     pub(super) fn new(path: PathBuf, count: usize, faults: Faults, meters: Arc<Meters>) -> Self {
-        let count = if count == 0 { DEFAULT_READERS } else { count };
         Self {
             path,
             faults,
@@ -111,11 +110,6 @@ impl Readers {
         self.turns.close();
         self.idle().clear();
         drop(turns);
-    }
-
-    /// How many there may be.
-    pub(super) fn count(&self) -> usize {
-        self.count
     }
 
     pub(super) fn pool(&self) -> Pool {

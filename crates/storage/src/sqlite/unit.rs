@@ -7,11 +7,11 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tracing::Span;
 
-use super::{
+use super::statements;
+use crate::{
+    Error,
     answer::{Answer, Outcome},
-    statements,
 };
-use crate::Error;
 
 /// A [`Unit`] whose types only its caller knows.
 pub(super) trait Job: Send {

@@ -23,12 +23,11 @@ use tokio::{
 };
 
 use super::{
-    answer::Outcome,
     batch::{Batch, Committer},
-    meters::{Meters, Pool},
+    meters::Meters,
     unit::{Job, Unit},
 };
-use crate::{Error, Faults};
+use crate::{Error, Faults, answer::Outcome, meters::Pool};
 
 /// How many units may wait.
 const QUEUE: usize = 4_096;

@@ -10,6 +10,7 @@ mod lease;
 mod metrics;
 mod migration;
 mod opening;
+mod postgres;
 mod reading;
 mod status;
 mod traces;

@@ -57,6 +57,6 @@ async fn a_query_that_fails_takes_no_reader_away() {
     let bench = Bench::new(Faults::default());
     let sqlite = bench.open_with(&Options { readers: 1, ..Options::default() });
     let failed = sqlite.read(|tx| Ok::<_, Error>(tx.execute_batch("SELECT nothing")?)).await;
-    assert!(matches!(failed, Err(Error::Sqlite(_))));
+    assert!(matches!(failed, Err(Error::Statement(_))));
     assert!(notes(&sqlite).await.is_empty());
 }

@@ -16,7 +16,7 @@ use trellis_api::{error, shop};
 use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
 use trellis_inventory::store::{self, Store};
 use trellis_inventory::{Needs, Settings};
-use trellis_storage::Options;
+use trellis_storage::{Options, Url};
 
 pub(crate) struct Stockroom {
     pub(crate) client: InventoryServiceClient<Transport>,
@@ -30,7 +30,7 @@ impl Stockroom {
     pub(crate) async fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new(datetime!(2026-11-22 10:00 UTC));
-        let store = open(&folder);
+        let store = open(&folder).await;
         let shutdown = Shutdown::default();
         // The sweeper looks once at the start, and then not within a test's time.
         let settings = Settings { expiry_interval_milliseconds: 30_000, ..Settings::default() };
@@ -166,9 +166,8 @@ impl Stockroom {
     }
 }
 
-pub(crate) fn open(folder: &TempDir) -> Arc<dyn Store> {
-    let database = format!("sqlite:{}", path(folder).display());
-    store::open(&database, &Options::default()).unwrap()
+pub(crate) async fn open(folder: &TempDir) -> Arc<dyn Store> {
+    store::open(&Url::Sqlite(path(folder)), &Options::default()).await.unwrap()
 }
 
 fn path(folder: &TempDir) -> PathBuf {

@@ -78,7 +78,7 @@ proptest! {
 
 async fn agree(actions: Vec<Action>) {
     let folder = tempfile::tempdir().unwrap();
-    let store = crate::fixture::open(&folder);
+    let store = crate::fixture::open(&folder).await;
     let mut model = Model::default();
     for sku in 0..SKUS.len() {
         let first = Action::Import { sku, on_hand: 10 };

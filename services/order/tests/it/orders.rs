@@ -244,7 +244,7 @@ async fn records_can_be_audited_beside_a_running_shop_by_one_that_never_begins()
     let order = shop.buy("tok_ok").await;
     let database = format!("sqlite:{}", shop.ground.database().display());
     let options = Options { read_only: true, ..Options::default() };
-    let store = trellis_order::store::open(&database, &options).unwrap();
+    let store = trellis_order::store::open(&database.parse().unwrap(), &options).await.unwrap();
     let stopped = Shutdown::default();
     stopped.request();
     let needs = shop.ground.needs(&store);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::TryStreamExt as _;
+use futures::{FutureExt as _, TryStreamExt as _};
 use tempfile::TempDir;
 use time::macros::datetime;
 use tokio::sync::Notify;
@@ -99,7 +99,9 @@ impl Ground {
 
     pub(crate) fn open_store(&self, faults: Faults) -> Arc<dyn Store> {
         let database = format!("sqlite:{}", self.database().display());
-        store::open(&database, &Options { faults, ..Options::default() }).unwrap()
+        let options = Options { faults, ..Options::default() };
+        let opened = store::open(&database.parse().unwrap(), &options).now_or_never();
+        opened.expect("a file is opened at once").unwrap()
     }
 
     pub(crate) async fn open(&self) -> Shop {

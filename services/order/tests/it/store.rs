@@ -11,8 +11,8 @@ use trellis_events::event;
 use trellis_order::domain::{Item, Order, Reason, State};
 use trellis_order::saga::{Lease, Saga};
 use trellis_order::store::{CheckoutRequest, Ending, Known, Postponement, Store, TurnBack};
+use trellis_storage::Faults;
 use trellis_storage::idempotency::{Answer, Fingerprint};
-use trellis_storage::{Faults, Options};
 use uuid::Uuid;
 
 use super::shop::{Ground, parse};
@@ -81,16 +81,6 @@ async fn sqlite_keeps_what_a_saga_did_and_no_secret() {
         "reserve: done; authorize: refused: declined; turn_back: PAYMENT_DECLINED; \
          release: done; void: done; end: STATE_CANCELLED",
     );
-}
-
-#[tokio::test]
-async fn a_database_that_is_not_sqlite_is_refused_by_name() {
-    for database in ["postgres://shop", "sqlite:", ""] {
-        let Err(refused) = trellis_order::store::open(database, &Options::default()) else {
-            panic!("{database} was opened");
-        };
-        assert!(refused.to_string().contains("sqlite:PATH"));
-    }
 }
 
 async fn only_the_latest_holder_writes(store: &dyn Store, ground: &Ground) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tempfile::TempDir;
 use time::macros::datetime;
 use tonic::{Code, Status};
@@ -79,7 +80,9 @@ impl World {
 
     pub(crate) fn store(&self, faults: &Faults) -> Arc<dyn Store> {
         let database = format!("sqlite:{}", self.directory.path().join("payment.sqlite").display());
-        trellis_payment::store::open(&database, &options(faults)).unwrap()
+        let opened = trellis_payment::store::open(&database.parse().unwrap(), &options(faults))
+            .now_or_never();
+        opened.expect("a file is opened at once").unwrap()
     }
 
     pub(crate) fn new_id(&self) -> PaymentId {

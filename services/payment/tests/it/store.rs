@@ -17,8 +17,8 @@ async fn sqlite() {
     let directory = tempfile::tempdir().unwrap();
     for (name, contract) in CONTRACT {
         let database = format!("sqlite:{}", directory.path().join(name).display());
-        let store =
-            trellis_payment::store::open(&database, &trellis_storage::Options::default()).unwrap();
+        let (database, options) = (database.parse().unwrap(), trellis_storage::Options::default());
+        let store = trellis_payment::store::open(&database, &options).await.unwrap();
         contract(store).await;
     }
 }

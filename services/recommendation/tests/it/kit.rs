@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -20,7 +20,7 @@ use trellis_api::recommendation::v1::{
 use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
 use trellis_events::Event;
 use trellis_recommendation::{Needs, Settings, Store};
-use trellis_storage::{Faults, Options};
+use trellis_storage::{Faults, Options, Url};
 use trellis_telemetry::Metrics;
 
 pub(crate) const MONDAY: OffsetDateTime = datetime!(2026-11-23 09:30 UTC);
@@ -38,7 +38,8 @@ pub(crate) struct Service {
 pub(crate) fn open(folder: &TempDir, faults: Faults) -> Arc<dyn Store> {
     let path: PathBuf = folder.path().join("recommendation.db");
     let options = Options { faults, ..Options::default() };
-    trellis_recommendation::open(&format!("sqlite:{}", path.display()), &options).unwrap()
+    let opened = trellis_recommendation::open(&Url::Sqlite(path), &options).now_or_never();
+    opened.expect("a file is opened at once").unwrap()
 }
 
 impl Service {

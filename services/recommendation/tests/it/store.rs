@@ -7,7 +7,7 @@ use trellis_api::id::{Bucket, OrderId};
 use trellis_recommendation::Store;
 use trellis_recommendation::domain::{Basket, Hour, Position, View};
 use trellis_recommendation::store::{Forgotten, Retention};
-use trellis_storage::{Faults, Options};
+use trellis_storage::Faults;
 
 use crate::kit::{MONDAY, open};
 
@@ -182,14 +182,4 @@ async fn a_number_comes_back_neither_after_a_deletion_nor_after_a_restart() {
 
     assert_eq!(keep(&store, "event-3", &basket(&["MUG"], MONDAY)).await, 2);
     assert_eq!(count(&store, "event-4", &view("MUG", MONDAY)).await, 2);
-}
-
-#[test]
-fn a_database_of_another_kind_is_refused_by_name() {
-    for database in ["", "sqlite:", "recommendation.db", "mysql://localhost"] {
-        let Err(error) = trellis_recommendation::open(database, &Options::default()) else {
-            panic!("{database} was opened");
-        };
-        assert!(error.to_string().contains("must be sqlite:PATH"), "{error}");
-    }
 }

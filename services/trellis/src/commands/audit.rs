@@ -1,6 +1,5 @@
 //! Checks that the records of all services agree.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use trellis_api::r#type::v1::{AuditCheck, AuditViolation};
 use trellis_chassis::transport::Roads;
 use trellis_chassis::{Clock, Shutdown, SystemClock};
 use trellis_resilience::policy::PolicyTable;
-use trellis_storage::Options;
+use trellis_storage::{Options, Url};
 
 use super::say;
 use crate::cli::Audit;
@@ -66,12 +65,13 @@ async fn read(config: Config) -> anyhow::Result<Vec<AuditCheck>> {
     checks.context("the audit failed")
 }
 
-fn check_presence(database: &str) -> anyhow::Result<()> {
-    let Some(path) = database.strip_prefix("sqlite:") else { return Ok(()) };
+fn check_presence(database: &Url) -> anyhow::Result<()> {
+    let Some(path) = database.path() else { return Ok(()) };
     anyhow::ensure!(
-        Path::new(path).exists(),
-        "there is no {path}: start the shop once with `trellis`, say with TRELLIS_DATA_DIR where \
+        path.exists(),
+        "there is no {}: start the shop once with `trellis`, say with TRELLIS_DATA_DIR where \
          its records are, or ask a running shop with --endpoint",
+        path.display(),
     );
     Ok(())
 }
@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_missing_database_is_told_with_what_to_do() {
-        let error = check_presence("sqlite:/nowhere/order.db").unwrap_err().to_string();
+        let error =
+            check_presence(&"sqlite:/nowhere/order.db".parse().unwrap()).unwrap_err().to_string();
 
         assert!(error.contains("/nowhere/order.db") && error.contains("TRELLIS_DATA_DIR"));
     }

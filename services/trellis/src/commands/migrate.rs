@@ -8,19 +8,21 @@ use super::say;
 use crate::config::Config;
 use crate::role::Role;
 
-pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let options = trellis_storage::Options::default();
     for role in Role::ALL {
         let Some(database) = config.database(role) else { continue };
         // Opening a database for writing migrates it.
         match role {
             Role::Gateway => Ok(()),
-            Role::User => trellis_user::store::open(&database, &options).map(drop),
-            Role::Inventory => trellis_inventory::store::open(&database, &options).map(drop),
-            Role::Payment => trellis_payment::store::open(&database, &options).map(drop),
-            Role::Order => trellis_order::store::open(&database, &options).map(drop),
+            Role::User => {
+                trellis_user::store::open(&database, &options).await.map(drop).map_err(Into::into)
+            }
+            Role::Inventory => trellis_inventory::store::open(&database, &options).await.map(drop),
+            Role::Payment => trellis_payment::store::open(&database, &options).await.map(drop),
+            Role::Order => trellis_order::store::open(&database, &options).await.map(drop),
             Role::Recommendation => {
-                trellis_recommendation::store::open(&database, &options).map(drop)
+                trellis_recommendation::store::open(&database, &options).await.map(drop)
             }
         }
         .with_context(|| format!("the {role} database could not be brought up to date"))?;

@@ -7,14 +7,13 @@ mod users;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Row;
 use rusqlite::types::Type;
 use time::OffsetDateTime;
 use trellis_api::id::UserId;
-use trellis_events::outbox::{self, Backlog, Outbox, SqliteOutbox};
+use trellis_events::outbox::{self, Outbox, SqliteOutbox};
 use trellis_storage::{self as storage, Migration, Sqlite, lease};
 
 use super::{Check, Store};
@@ -29,9 +28,6 @@ const MIGRATIONS: &[Migration] = &[
     lease::MIGRATION,
     outbox::MIGRATION,
 ];
-
-/// How long an event may take before an audit calls it undelivered.
-const DELIVERY: Duration = Duration::from_secs(30);
 
 pub(super) struct SqliteStore {
     database: Sqlite,
@@ -114,25 +110,13 @@ impl Store for SqliteStore {
 
     async fn audit(&self, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
         let mut checks = self.database.read(audit::run).await?;
-        checks.push(undelivered(self.outbox.backlog().await?, now));
+        checks.push(Check::undelivered(self.outbox.backlog().await?, now));
         Ok(checks)
     }
 
     fn outbox(&self) -> Arc<dyn Outbox> {
         self.outbox.clone()
     }
-}
-
-fn undelivered(backlog: Backlog, now: OffsetDateTime) -> Check {
-    let violations = match backlog.oldest {
-        Some(oldest) if oldest + DELIVERY < now => {
-            let detail = format!("{} events wait, the oldest since {oldest}", backlog.count);
-            vec![("outbox".to_owned(), detail)]
-        }
-        _ => Vec::new(),
-    };
-    let examined = i64::try_from(backlog.count).unwrap_or(i64::MAX);
-    Check { invariant: "no event of a user is undelivered", examined, violations }
 }
 
 /// A text column that was written from a `T`.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use trellis_api::r#type::v1::AuditCheck;
 use trellis_api::user::v1::{AuditUsersRequest, DeleteUserRequest};
 
@@ -69,12 +68,13 @@ async fn rows_that_contradict_each_other_are_found() {
     }
     let [ada, eve, joe] = &ids[..] else { unreachable!() };
 
-    let tampering = Connection::open(fixture.file()).unwrap();
-    tampering.pragma_update(None, "foreign_keys", false).unwrap();
-    let tamper = |sql, id: &String| assert_eq!(tampering.execute(sql, [id]).unwrap(), 1);
-    tamper("UPDATE users SET email = 'eve@example.com' WHERE user_id = ?1", ada);
-    tamper("DELETE FROM email_directory WHERE user_id = ?1", eve);
-    tamper("DELETE FROM users WHERE user_id = ?1", joe);
+    let tampering = "
+        DELETE FROM email_directory
+         WHERE user_id = (SELECT user_id FROM users WHERE email = 'eve@example.com');
+        DELETE FROM users WHERE email = 'joe@example.com';
+        UPDATE users SET email = 'eve@example.com' WHERE email = 'ada@example.com';
+    ";
+    fixture.database.tamper(tampering).await;
 
     let mut violations = fixture.violations().await;
     violations.sort();

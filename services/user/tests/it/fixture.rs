@@ -1,10 +1,8 @@
 //! A user service on an empty store, with a clock that the test moves.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use time::macros::datetime;
 use tonic::{Code, Status};
 use trellis_api::error::reason;
@@ -18,6 +16,7 @@ use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
 use trellis_events::bus::Direct;
 use trellis_storage::Options;
 use trellis_telemetry::Metrics;
+use trellis_testkit::Database;
 use trellis_user::store::{self, Store};
 use trellis_user::{Needs, Settings};
 
@@ -27,7 +26,7 @@ pub(crate) struct Fixture {
     pub(crate) users: UserServiceClient<Transport>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: ManualClock,
-    folder: TempDir,
+    pub(crate) database: Database,
 }
 
 /// Hashes that cost next to nothing.
@@ -37,26 +36,18 @@ pub(crate) fn cheap() -> Settings {
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite:{}", folder.path().join("user.db").display());
-        let store = store::open(&database, &Options::default()).unwrap();
+        let database = Database::chosen("user").await;
+        let store =
+            store::open(&database.url().parse().unwrap(), &Options::default()).await.unwrap();
         let clock = ManualClock::new(datetime!(2026-01-01 12:00 UTC));
         let users = start(&cheap(), &store, &clock).await;
-        Self { users, store, clock, folder }
+        Self { users, store, clock, database }
     }
 
     /// The same store behind a process with other settings.
     pub(crate) async fn restarted(self, settings: &Settings) -> Self {
         let users = start(settings, &self.store, &self.clock).await;
         Self { users, ..self }
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.folder.path().join("user.db")
     }
 
     pub(crate) fn advance(&self, by: Duration) {

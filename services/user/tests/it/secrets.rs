@@ -1,7 +1,5 @@
 //! What must not be found anywhere.
 
-use std::fs;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use trellis_user::domain::{DisplayName, Email, Origin, Password, SessionToken};
@@ -20,10 +18,7 @@ async fn the_disk_never_sees_a_password_or_a_token() {
         secrets.push(BASE64_URL_SAFE_NO_PAD.decode(&token).unwrap());
         secrets.push(token.into_bytes());
     }
-    let mut disk = Vec::new();
-    for file in fs::read_dir(fixture.folder()).unwrap() {
-        disk.extend(fs::read(file.unwrap().path()).unwrap());
-    }
+    let disk = fixture.database.contents().await;
     let is_on_disk = |text: &[u8]| disk.windows(text.len()).any(|window| window == text);
     assert!(is_on_disk(b"ada@example.com"), "the right files were read");
     for secret in secrets {

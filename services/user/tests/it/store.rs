@@ -6,9 +6,11 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::macros::datetime;
 use trellis_api::id::{Bucket, UserId};
+use trellis_storage::Options;
+use trellis_testkit::Database;
 use trellis_user::Error;
 use trellis_user::domain::{PasswordHash, Session, SessionLimits, SessionToken, User};
-use trellis_user::store::Store;
+use trellis_user::store::{self, Store};
 
 const NOW: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
 const LIMITS: SessionLimits =
@@ -115,67 +117,17 @@ async fn an_erased_account_is_told_of_once(store: Arc<dyn Store>) {
     assert_eq!(due[0].delivery.event.subject, user.id.to_string());
 }
 
-mod sqlite {
-    use tempfile::TempDir;
-    use trellis_storage::Options;
-    use trellis_user::store;
+async fn open(database: &Database) -> Arc<dyn Store> {
+    store::open(&database.url().parse().unwrap(), &Options::default()).await.unwrap()
+}
 
-    use super::*;
-
-    fn open() -> (TempDir, Arc<dyn Store>) {
-        let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite:{}", folder.path().join("user.db").display());
-        let store = store::open(&database, &Options::default()).unwrap();
-        (folder, store)
-    }
-
-    #[tokio::test]
-    async fn an_account_comes_back_as_it_was_stored() {
-        let (_folder, store) = open();
-        super::an_account_comes_back_as_it_was_stored(store).await;
-    }
-
-    #[tokio::test]
-    async fn a_taken_address_leaves_nothing_behind() {
-        let (_folder, store) = open();
-        super::a_taken_address_leaves_nothing_behind(store).await;
-    }
-
-    #[tokio::test]
-    async fn a_session_needs_an_account() {
-        let (_folder, store) = open();
-        super::a_session_needs_an_account(store).await;
-    }
-
-    #[tokio::test]
-    async fn the_time_of_last_use_never_goes_back() {
-        let (_folder, store) = open();
-        super::the_time_of_last_use_never_goes_back(store).await;
-    }
-
-    #[tokio::test]
-    async fn noting_the_use_of_an_ended_session_does_not_revive_it() {
-        let (_folder, store) = open();
-        super::noting_the_use_of_an_ended_session_does_not_revive_it(store).await;
-    }
-
-    #[tokio::test]
-    async fn sessions_are_purged_in_batches_and_live_ones_stay() {
-        let (_folder, store) = open();
-        super::sessions_are_purged_in_batches_and_live_ones_stay(store).await;
-    }
-
-    #[tokio::test]
-    async fn an_erased_account_is_told_of_once() {
-        let (_folder, store) = open();
-        super::an_erased_account_is_told_of_once(store).await;
-    }
-
-    #[test]
-    fn another_kind_of_database_is_refused_by_name() {
-        for database in ["postgres://localhost/user", "user.db", ""] {
-            let Err(error) = store::open(database, &Options::default()) else { panic!() };
-            assert!(error.to_string().contains("sqlite:PATH"), "{error}");
-        }
-    }
+trellis_testkit::on_each_database! {
+    open:
+    an_account_comes_back_as_it_was_stored,
+    a_taken_address_leaves_nothing_behind,
+    a_session_needs_an_account,
+    the_time_of_last_use_never_goes_back,
+    noting_the_use_of_an_ended_session_does_not_revive_it,
+    sessions_are_purged_in_batches_and_live_ones_stay,
+    an_erased_account_is_told_of_once,
 }

@@ -9,9 +9,6 @@ use crate::domain::Email;
 use crate::error::Error;
 use crate::store::Check;
 
-/// How many violations of one invariant are told.
-const TOLD: usize = 100;
-
 pub(super) fn run(tx: &Connection) -> Result<Vec<Check>, Error> {
     Ok(vec![addresses(tx)?, sessions(tx)?])
 }
@@ -73,16 +70,4 @@ fn sessions(tx: &Connection) -> Result<Check, Error> {
         }
     }
     Ok(check)
-}
-
-impl Check {
-    fn of(invariant: &'static str) -> Self {
-        Self { invariant, examined: 0, violations: Vec::new() }
-    }
-
-    fn violation(&mut self, subject: String, detail: &str) {
-        if self.violations.len() < TOLD {
-            self.violations.push((subject, detail.to_owned()));
-        }
-    }
 }

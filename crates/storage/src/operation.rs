@@ -6,18 +6,18 @@ use std::pin::Pin;
 use quanta::Instant;
 use tracing::{Instrument as _, Level, Span, field::Empty};
 
-use super::{
+use crate::{
+    Error,
     answer::Outcome,
-    meters::{Kind, Meters, SYSTEM},
+    meters::{Kind, Operations},
 };
-use crate::Error;
 
 /// What is told of a unit whose caller went away before the answer.
 const ABANDONED: &str = "abandoned";
 
 /// Counted once, however it ends.
-pub(super) struct Operation<'m> {
-    meters: &'m Meters,
+pub(crate) struct Operation<'m> {
+    meters: &'m Operations,
     kind: Kind,
     began: Instant,
     span: Span,
@@ -33,7 +33,7 @@ macro_rules! span {
             otel.kind = "client",
             otel.name = format_args!("{} {}", $kind.name(), $meters.namespace),
             otel.status_code = Empty,
-            "db.system.name" = SYSTEM,
+            "db.system.name" = $meters.system,
             "db.namespace" = &*$meters.namespace,
             "db.operation.name" = $kind.name(),
             "error.type" = Empty,
@@ -42,7 +42,7 @@ macro_rules! span {
 }
 
 impl<'m> Operation<'m> {
-    pub(super) fn begin(meters: &'m Meters, kind: Kind) -> Self {
+    pub(crate) fn begin(meters: &'m Operations, kind: Kind) -> Self {
         let span = match kind {
             // It takes as long as the span would, so only a closer look shows it.
             Kind::LookUp => span!(Level::TRACE, kind, meters),
@@ -51,13 +51,13 @@ impl<'m> Operation<'m> {
         Self { meters, kind, began: meters.now(), span, failure: Some(ABANDONED) }
     }
 
-    pub(super) fn began(&self) -> Instant {
+    pub(crate) fn began(&self) -> Instant {
         self.began
     }
 
     /// Does the work. An error of the unit's own is no failure here, unless storage is
     /// behind it. `work` is pinned so that it need not be moved in here.
-    pub(super) async fn run<T, E: From<Error>>(
+    pub(crate) async fn run<T, E: From<Error>>(
         mut self,
         work: Pin<&mut impl Future<Output = Outcome<T, E>>>,
     ) -> Result<T, E> {

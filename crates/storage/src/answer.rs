@@ -1,7 +1,7 @@
 //! What a unit of work came to, and whether storage had a fault in it.
 //!
 //! A unit's error is of its caller's own type. It may say that a cart is empty or that
-//! the disk is full, and nobody here can tell. But what SQLite reports in a unit comes
+//! the disk is full, and nobody here can tell. But what a database reports in a unit comes
 //! by [`Error`], so it is noted there.
 
 use std::cell::Cell;
@@ -14,17 +14,17 @@ thread_local! {
 }
 
 /// An answer, or the error of storage that came instead.
-pub(super) type Outcome<T, E> = Result<Answer<T, E>, Error>;
+pub(crate) type Outcome<T, E> = Result<Answer<T, E>, Error>;
 
-pub(super) struct Answer<T, E> {
-    pub(super) result: Result<T, E>,
+pub(crate) struct Answer<T, E> {
+    pub(crate) result: Result<T, E>,
     /// Why the unit failed, if that was not its own decision.
-    pub(super) fault: Option<&'static str>,
+    pub(crate) fault: Option<&'static str>,
 }
 
 impl<T, E> Answer<T, E> {
     /// That of `work`, which is done at once.
-    pub(super) fn of(work: impl FnOnce() -> Result<T, E>) -> Self {
+    pub(crate) fn of(work: impl FnOnce() -> Result<T, E>) -> Self {
         FAULT.set(None);
         let result = work();
         let fault = if result.is_ok() { None } else { FAULT.get() };
@@ -32,7 +32,17 @@ impl<T, E> Answer<T, E> {
     }
 }
 
-/// SQLite has reported `error` on this thread.
+/// Nothing is noted on this thread any more.
+pub(crate) fn forget() {
+    FAULT.set(None);
+}
+
+/// The last fault on this thread since [`forget`].
+pub(crate) fn noted() -> Option<&'static str> {
+    FAULT.get()
+}
+
+/// A database has reported `error` on this thread.
 ///
 /// A constraint that refuses a write does what it is there for: no fault.
 pub(crate) fn note(error: &Error) {

@@ -1,0 +1,193 @@
+//! A handle on one Postgres server.
+//!
+//! What it promises is what [`crate::Sqlite`] promises: a unit of work is durable at its
+//! answer, or never happened. Many units run at once here, so a unit has to lock the rows
+//! that it decides by. One that met another all the same, as in a deadlock, is undone and
+//! done again.
+
+mod commit;
+mod connect;
+mod failure;
+mod meters;
+pub(crate) mod migration;
+mod session;
+mod unit;
+
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
+
+use sqlx::PgPool;
+
+use self::{
+    connect::Losses,
+    meters::Meters,
+    session::{Mode, Session},
+    unit::Watched,
+};
+use crate::{
+    Error, Faults, Migration, Options, PostgresUrl,
+    answer::{Answer, Outcome},
+    meters::Kind,
+    operation::Operation,
+};
+
+pub(crate) use failure::Refusal;
+pub use session::Tx;
+
+/// How often a unit is done that meets others: a deadlock, or a row that it may not wait for.
+const ATTEMPTS: u32 = 5;
+/// The wait before a unit is done again doubles from here, and half of it is random.
+const FIRST_WAIT: Duration = Duration::from_millis(2);
+
+/// A database; cheap to clone, and all clones are one.
+#[derive(Clone)]
+pub struct Postgres {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    url: PostgresUrl,
+    pool: PgPool,
+    faults: Faults,
+    meters: Arc<Meters>,
+    losses: Losses,
+    read_only: bool,
+}
+
+impl Postgres {
+    /// Connects, and migrates the database. Several processes may do so at once: one of
+    /// them migrates, and the others wait for it.
+    ///
+    /// Fails with [`Error::Lost`] if the server does not answer within 5 s.
+    pub async fn open(
+        url: &PostgresUrl,
+        migrations: &[Migration],
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let open = async {
+            let mut connection = connect::first(url).await?;
+            if options.read_only {
+                migration::verify(&mut connection, migrations).await?;
+            } else {
+                migration::apply(&mut connection, migrations).await?;
+            }
+            let losses = Losses::default();
+            let pool = connect::pool(url, options, losses.clone());
+            let meters = Meters::new(&options.metrics, url, &pool);
+            let (url, faults, read_only) = (url.clone(), options.faults.clone(), options.read_only);
+            let shared = Shared { url, pool, faults, meters, losses, read_only };
+            Ok(Self { shared: Arc::new(shared) })
+        };
+        open.await.map_err(|error: Error| Error::Server { url: url.clone(), source: error.into() })
+    }
+
+    /// Does one durable unit of work: all of it is on the disk at the answer, or none of
+    /// it ever will be; after [`Error::Lost`] and [`Error::Closed`] nobody knows which.
+    ///
+    /// An `Err` undoes the unit. It sees what others commit meanwhile (READ COMMITTED),
+    /// so it locks what it decides by. It is done again, up to five times, if it met
+    /// another in a deadlock: what it does must be all in the database. A unit whose
+    /// caller goes away is undone, unless its commit is under way.
+    ///
+    /// Statements and waits for locks end with the deadline of the call that this is done
+    /// for, and after 10 s where there is none.
+    pub async fn write<T, E, F>(&self, unit: impl Fn(Tx) -> F) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.operate(Kind::Write, async {
+            if self.shared.read_only {
+                return Err(Error::ReadOnly(None));
+            }
+            for attempt in 1..ATTEMPTS {
+                let outcome = self.transact(Mode::Write, &unit).await;
+                if fault(&outcome) != Some(Refusal::CONFLICT) {
+                    return outcome;
+                }
+                tokio::time::sleep(wait(attempt)).await;
+            }
+            self.transact(Mode::Write, &unit).await
+        })
+        .await
+    }
+
+    /// Runs queries on one snapshot of the database, which change nothing.
+    pub async fn read<T, E, F>(&self, query: impl Fn(Tx) -> F) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.operate(Kind::Read, self.look(Mode::Read, &query)).await
+    }
+
+    /// Runs one query, without a transaction around it: one round trip instead of three.
+    pub async fn look_up<T, E, F>(&self, query: impl Fn(Tx) -> F) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.operate(Kind::LookUp, self.look(Mode::LookUp, &query)).await
+    }
+
+    /// Ends all clones. What comes later is answered with [`Error::Closed`].
+    pub async fn close(&self) {
+        self.shared.pool.close().await;
+    }
+
+    async fn operate<T, E: From<Error>>(
+        &self,
+        kind: Kind,
+        work: impl Future<Output = Outcome<T, E>>,
+    ) -> Result<T, E> {
+        Operation::begin(&self.shared.meters.operations, kind).run(pin!(work)).await
+    }
+
+    /// Asks again if the connection turns out to be lost, which changes nothing.
+    async fn look<T, E, F>(&self, mode: Mode, query: &impl Fn(Tx) -> F) -> Outcome<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let outcome = self.transact(mode, query).await;
+        if fault(&outcome) == Some(Refusal::LOST) {
+            self.transact(mode, query).await
+        } else {
+            outcome
+        }
+    }
+
+    async fn transact<T, E, F>(&self, mode: Mode, unit: &impl Fn(Tx) -> F) -> Outcome<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let shared = &*self.shared;
+        shared.faults.check()?;
+        let (session, tx) = Session::begin(shared, mode).await?;
+        let answer = session.limit(Watched::new(unit(tx))).await?;
+        match &answer {
+            Answer { result: Ok(_), .. } => session.commit(&shared.faults).await?,
+            Answer { fault: Some(Refusal::LOST), .. } => session.abandon(),
+            Answer { result: Err(_), .. } => session.undo().await,
+        }
+        shared.faults.check()?;
+        Ok(answer)
+    }
+}
+
+/// What storage had to do with a unit that failed.
+fn fault<T, E>(outcome: &Outcome<T, E>) -> Option<&'static str> {
+    match outcome {
+        Ok(answer) => answer.fault,
+        Err(error) => Some(error.word()),
+    }
+}
+
+fn wait(attempt: u32) -> Duration {
+    let most = FIRST_WAIT * 2_u32.pow(attempt);
+    most / 2 + most.mul_f64(rand::random::<f64>() / 2.0)
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Postgres").field("url", &self.shared.url).finish_non_exhaustive()
+    }
+}

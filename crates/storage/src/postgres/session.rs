@@ -1,0 +1,198 @@
+//! A transaction on a connection, which its unit of work uses and then gives back.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection};
+use tokio::{runtime::Handle, time::timeout};
+use trellis_resilience::context;
+
+use super::{Shared, commit, connect::Losses, meters::Using};
+use crate::{Error, Faults};
+
+/// How long statements may take where nobody waits with a deadline.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most, whatever the deadline: an audit reads everything.
+const MOST: Duration = Duration::from_mins(5);
+/// How long a statement waits for a lock at the most.
+const LOCK: Duration = Duration::from_secs(2);
+/// What a server has beyond that to say so itself, before it is taken for lost.
+const SLACK: Duration = Duration::from_millis(500);
+/// How long undoing may take. A connection that does not manage it is closed, which
+/// undoes it as well.
+const UNDO: Duration = Duration::from_secs(1);
+/// How often a connection may turn out to be lost before anything was done on it.
+const BEGINNINGS: u32 = 3;
+
+/// What is done, and so what is put around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Write,
+    Read,
+    LookUp,
+}
+
+/// The connection of a unit of work, which is in a transaction. It derefs to sqlx's.
+///
+/// A unit gives it back by its end. It must not begin or end transactions, only
+/// savepoints of its own.
+#[derive(Debug)]
+pub struct Tx {
+    connection: Option<PoolConnection<Postgres>>,
+    home: Arc<Home>,
+}
+
+/// Where a connection lies while no unit has it.
+#[derive(Debug, Default)]
+struct Home(Mutex<Option<PoolConnection<Postgres>>>);
+
+/// The side of whoever has the unit done. Dropped before its end, it undoes the unit.
+pub(super) struct Session {
+    home: Arc<Home>,
+    mode: Mode,
+    limit: Duration,
+    losses: Losses,
+    _using: Using,
+}
+
+impl Session {
+    pub(super) async fn begin(shared: &Shared, mode: Mode) -> Result<(Self, Tx), Error> {
+        let limit = context::remaining().unwrap_or(PATIENCE).clamp(Duration::from_millis(1), MOST);
+        let mut beginnings = 1;
+        let (connection, using) = loop {
+            let (mut connection, using) = shared.acquire(limit).await?;
+            let Some(begin) = mode.begin(limit) else { break (connection, using) };
+            match ask(&mut connection, &begin, limit).await {
+                Ok(()) => break (connection, using),
+                Err(error) => {
+                    drop(connection.detach());
+                    let is_lost = matches!(error, Error::Lost(_));
+                    if is_lost {
+                        // While it lay idle, and others with it.
+                        shared.losses.note();
+                    }
+                    if BEGINNINGS <= beginnings || !is_lost {
+                        return Err(error);
+                    }
+                    beginnings += 1;
+                }
+            }
+        };
+        let home = Arc::new(Home::default());
+        let tx = Tx { connection: Some(connection), home: Arc::clone(&home) };
+        let losses = shared.losses.clone();
+        Ok((Self { home, mode, limit, losses, _using: using }, tx))
+    }
+
+    /// Waits for the unit as long as its statements may take.
+    pub(super) async fn limit<T>(&self, unit: impl Future<Output = T>) -> Result<T, Error> {
+        timeout(self.limit + SLACK, unit).await.map_err(|_| {
+            self.losses.note();
+            Error::Lost(None)
+        })
+    }
+
+    pub(super) async fn commit(self, faults: &Faults) -> Result<(), Error> {
+        let mut connection = self.home.take().ok_or(Error::Closed)?;
+        let done = match self.mode {
+            Mode::LookUp => return Ok(()),
+            Mode::Read => ask(&mut connection, "COMMIT", self.limit).await,
+            Mode::Write => commit::commit(&mut connection, faults, self.limit).await,
+        };
+        if let Err(error) = &done {
+            if matches!(error, Error::Lost(_)) {
+                self.losses.note();
+            }
+            // Whatever state it is in.
+            drop(connection.detach());
+        }
+        done
+    }
+
+    /// For a connection that is lost.
+    pub(super) fn abandon(self) {
+        self.losses.note();
+        drop(self.home.take().map(PoolConnection::detach));
+    }
+
+    /// As its fate is decided, nobody hears of a failure.
+    pub(super) async fn undo(self) {
+        let Some(connection) = self.home.take() else { return };
+        if self.mode != Mode::LookUp {
+            undo(connection).await;
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(connection) = self.home.take() else { return };
+        match Handle::try_current() {
+            Ok(runtime) if self.mode != Mode::LookUp => drop(runtime.spawn(undo(connection))),
+            // A statement may be under way.
+            _ => drop(connection.detach()),
+        }
+    }
+}
+
+async fn undo(mut connection: PoolConnection<Postgres>) {
+    if ask(&mut connection, "ROLLBACK", UNDO).await.is_err() {
+        drop(connection.detach());
+    }
+}
+
+/// Has the server do what is no query, for a limited time.
+pub(super) async fn ask(
+    connection: &mut PgConnection,
+    sql: &str,
+    limit: Duration,
+) -> Result<(), Error> {
+    let query = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
+    timeout(limit + SLACK, query).await.map_err(|_| Error::Lost(None))??;
+    Ok(())
+}
+
+impl Mode {
+    /// One round trip. The numbers are the only parts that are not constants.
+    fn begin(self, limit: Duration) -> Option<String> {
+        let (statement, lock) = (limit.as_millis(), limit.min(LOCK).as_millis());
+        match self {
+            Self::Write => Some(format!(
+                "BEGIN READ WRITE; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}"
+            )),
+            Self::Read => Some(format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {statement}"
+            )),
+            Self::LookUp => None,
+        }
+    }
+}
+
+impl Home {
+    fn take(&self) -> Option<PoolConnection<Postgres>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        *self.home.0.lock().unwrap_or_else(PoisonError::into_inner) = self.connection.take();
+    }
+}
+
+impl Deref for Tx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.connection.as_ref().expect("only its end takes it away")
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.connection.as_mut().expect("only its end takes it away")
+    }
+}
