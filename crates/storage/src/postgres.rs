@@ -11,6 +11,7 @@ mod failure;
 mod meters;
 pub(crate) mod migration;
 mod session;
+mod turns;
 mod unit;
 
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use self::{
     connect::Losses,
     meters::Meters,
     session::{Mode, Session},
+    turns::Turns,
     unit::Watched,
 };
 use crate::{
@@ -50,6 +52,7 @@ struct Shared {
     faults: Faults,
     meters: Arc<Meters>,
     losses: Losses,
+    turns: Turns,
     read_only: bool,
 }
 
@@ -72,9 +75,10 @@ impl Postgres {
             }
             let losses = Losses::default();
             let pool = connect::pool(url, options, losses.clone());
-            let meters = Meters::new(&options.metrics, url, &pool);
+            let turns = Turns::new(pool.options().get_max_connections());
+            let meters = Meters::new(&options.metrics, url, &pool, &turns);
             let (url, faults, read_only) = (url.clone(), options.faults.clone(), options.read_only);
-            let shared = Shared { url, pool, faults, meters, losses, read_only };
+            let shared = Shared { url, pool, faults, meters, losses, turns, read_only };
             Ok(Self { shared: Arc::new(shared) })
         };
         open.await.map_err(|error: Error| Error::Server { url: url.clone(), source: error.into() })

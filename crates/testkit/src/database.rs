@@ -16,13 +16,32 @@ pub struct Database {
 impl Database {
     /// As `TRELLIS_TEST_DATABASE` says: `sqlite`, which is the default, or `postgres`.
     /// `name` is that of the file.
-    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, and no setting")]
     pub async fn chosen(name: &str) -> Self {
+        if Self::is_postgres_chosen() {
+            Self::postgres().await.expect("tests on Postgres need a Postgres")
+        } else {
+            Self::sqlite(name)
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, and no setting")]
+    fn is_postgres_chosen() -> bool {
         match std::env::var("TRELLIS_TEST_DATABASE").as_deref() {
-            Err(_) | Ok("sqlite") => Self::sqlite(name),
-            Ok("postgres") => Self::postgres().await.expect("tests on Postgres need a Postgres"),
+            Err(_) | Ok("sqlite") => false,
+            Ok("postgres") => true,
             Ok(other) => panic!("TRELLIS_TEST_DATABASE is sqlite or postgres, not {other}"),
         }
+    }
+
+    /// The URL of the database `name` of all that share `folder`, of the kind that
+    /// [`chosen`](Self::chosen) has. Whoever asks again gets the same one.
+    pub async fn in_folder(folder: &Path, name: &str) -> String {
+        if !Self::is_postgres_chosen() {
+            return format!("sqlite:{}", folder.join(format!("{name}.db")).display());
+        }
+        let server = postgres::shared().await.expect("tests on Postgres need a Postgres");
+        let folder = folder.file_name().expect("a folder has a name").to_string_lossy();
+        server.named(&format!("{folder}_{name}")).await
     }
 
     /// The file `NAME.db` in a folder of its own.

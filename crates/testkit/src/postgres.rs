@@ -113,10 +113,23 @@ impl Postgres {
 
     /// Makes a new and empty database, and answers its URL.
     pub async fn database(&self) -> String {
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        let create = format!("CREATE DATABASE {name} TEMPLATE template0");
-        execute(&self.url("postgres"), &create).await;
-        self.url(&name)
+        self.named(&format!("test_{}", Uuid::new_v4().simple())).await
+    }
+
+    /// The database of a name, which is made if it is not there; answers its URL.
+    pub async fn named(&self, name: &str) -> String {
+        let mut connection = connect(&self.url("postgres")).await;
+        let found: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_database WHERE datname = $1")
+            .bind(name)
+            .fetch_optional(&mut connection)
+            .await
+            .expect("databases have a list");
+        if found.is_none() {
+            let create = format!("CREATE DATABASE \"{name}\" TEMPLATE template0");
+            let made = sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await;
+            made.expect("a database can be made");
+        }
+        self.url(name)
     }
 
     fn url(&self, database: &str) -> String {

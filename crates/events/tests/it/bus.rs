@@ -13,8 +13,8 @@ use crate::world::{CANCELLED, CONFIRMED, Consumer, Mood, clock, event};
 #[tokio::test]
 async fn the_heaviest_outcome_of_all_consumers_is_that_of_the_event() {
     let (folder, clock, faults) = (tempfile::tempdir().unwrap(), clock(), Faults::default());
-    let open = |name| Consumer::open(folder.path(), name, &clock, &faults);
-    let (well, ill, away) = (open("well"), open("ill"), open("away"));
+    let open = async |name| Consumer::open(folder.path(), name, &clock, &faults).await;
+    let (well, ill, away) = (open("well").await, open("ill").await, open("away").await);
     ill.take("", Mood::Ill);
     away.leave();
     let bus = Direct::default();

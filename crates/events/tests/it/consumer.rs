@@ -10,9 +10,9 @@ use trellis_storage::{Faults, When};
 
 use crate::world::{CONFIRMED, Consumer, Mood, clock, event};
 
-fn consumer(faults: &Faults) -> (Consumer, tempfile::TempDir) {
+async fn consumer(faults: &Faults) -> (Consumer, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (Consumer::open(folder.path(), "consumer", &clock(), faults), folder)
+    (Consumer::open(folder.path(), "consumer", &clock(), faults).await, folder)
 }
 
 fn delivery(subject: &str, attempt: i32) -> pb::Delivery {
@@ -33,7 +33,7 @@ async fn deliver(
 
 #[tokio::test]
 async fn an_event_takes_effect_once_however_often_it_comes() {
-    let (consumer, _folder) = consumer(&Faults::default());
+    let (consumer, _folder) = consumer(&Faults::default()).await;
     let delivery = delivery("order", 1);
 
     let twice = deliver(&consumer, request(vec![delivery.clone(), delivery.clone()])).await;
@@ -47,7 +47,7 @@ async fn an_event_takes_effect_once_however_often_it_comes() {
 
 #[tokio::test]
 async fn a_panic_fails_its_own_event_only() {
-    let (consumer, _folder) = consumer(&Faults::default());
+    let (consumer, _folder) = consumer(&Faults::default()).await;
     consumer.take("glass", Mood::Clumsy);
 
     let outcomes =
@@ -60,7 +60,7 @@ async fn a_panic_fails_its_own_event_only() {
 
 #[tokio::test]
 async fn an_event_that_takes_too_long_does_not_take_its_batch_along() {
-    let (consumer, _folder) = consumer(&Faults::default());
+    let (consumer, _folder) = consumer(&Faults::default()).await;
     consumer.take("slow", Mood::Stuck);
 
     let mut request = request(vec![delivery("slow", 1), delivery("order", 1)]);
@@ -74,7 +74,7 @@ async fn an_event_that_takes_too_long_does_not_take_its_batch_along() {
 
 #[tokio::test]
 async fn the_sixth_failure_is_the_last() {
-    let (consumer, _folder) = consumer(&Faults::default());
+    let (consumer, _folder) = consumer(&Faults::default()).await;
     consumer.take("sick", Mood::Ill);
     let sick = delivery("sick", 1);
 
@@ -95,7 +95,7 @@ async fn the_sixth_failure_is_the_last() {
 
 #[tokio::test]
 async fn an_event_stays_with_its_sender_while_no_dead_letter_can_be_written() {
-    let (consumer, _folder) = consumer(&Faults::crash(1, When::BeforeCommit));
+    let (consumer, _folder) = consumer(&Faults::crash(1, When::BeforeCommit)).await;
     consumer.take("odd", Mood::Picky);
 
     let outcomes = deliver(&consumer, request(vec![delivery("odd", 1)])).await;
@@ -105,7 +105,7 @@ async fn an_event_stays_with_its_sender_while_no_dead_letter_can_be_written() {
 
 #[tokio::test]
 async fn what_is_not_a_delivery_is_refused_at_the_door_and_named() {
-    let (consumer, _folder) = consumer(&Faults::default());
+    let (consumer, _folder) = consumer(&Faults::default()).await;
     let mut shouted = delivery("order", 1);
     let event = shouted.event.as_mut().unwrap();
     event.event_id = event.event_id.to_uppercase();
@@ -124,7 +124,7 @@ async fn what_is_not_a_delivery_is_refused_at_the_door_and_named() {
 
 #[tokio::test]
 async fn a_call_carries_256_deliveries_and_no_more() {
-    let (consumer, _folder) = consumer(&Faults::default());
+    let (consumer, _folder) = consumer(&Faults::default()).await;
     let deliveries = |count| (0..count).map(|n| delivery(&n.to_string(), 1)).collect::<Vec<_>>();
 
     assert_eq!(deliver(&consumer, request(deliveries(256))).await.len(), 256);

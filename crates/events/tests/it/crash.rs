@@ -4,7 +4,6 @@ use std::path::Path;
 
 use trellis_chassis::ManualClock;
 use trellis_events::bus::Direct;
-use trellis_events::outbox::Outbox as _;
 use trellis_events::relay::LEASE;
 use trellis_storage::{Error, Faults, When};
 
@@ -12,7 +11,7 @@ use crate::world::{CONFIRMED, Consumer, Mood, Pair, Publisher, clock, drain, eve
 
 #[tokio::test]
 async fn an_event_takes_effect_once_though_its_relay_dies_before_it_hears_so() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.consumer.take("order", Mood::Mute);
     pair.publisher.tell(CONFIRMED, &["order"]).await;
     tokio::select! {
@@ -38,9 +37,9 @@ struct Life {
 }
 
 impl Life {
-    fn begin(folder: &Path, clock: &ManualClock, faults: &Faults) -> Self {
-        let publisher = Publisher::open(folder, clock, faults);
-        let consumer = Consumer::open(folder, "consumer", clock, faults);
+    async fn begin(folder: &Path, clock: &ManualClock, faults: &Faults) -> Self {
+        let publisher = Publisher::open(folder, clock, faults).await;
+        let consumer = Consumer::open(folder, "consumer", clock, faults).await;
         consumer.take("odd", Mood::Picky);
         let bus = Direct::default();
         bus.connect(vec![consumer.subscribe(&[CONFIRMED])]);
@@ -70,12 +69,12 @@ impl Life {
 async fn crash(at: u64, when: When) -> bool {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let faults = Faults::crash(at, when);
-    let life = Life::begin(folder.path(), &clock, &faults);
+    let life = Life::begin(folder.path(), &clock, &faults).await;
     let promised = life.live().await;
     life.end().await;
 
     clock.advance(LEASE);
-    let life = Life::begin(folder.path(), &clock, &Faults::default());
+    let life = Life::begin(folder.path(), &clock, &Faults::default()).await;
     drain(&mut life.publisher.relay(&life.bus)).await.unwrap();
 
     let mut ended = life.consumer.effects().await;

@@ -3,7 +3,6 @@
 use futures::future::join_all;
 use tonic::Code;
 use trellis_api::event::v1 as pb;
-use trellis_events::dead_letter::{DeadLetters as _, SqliteDeadLetters};
 
 use crate::world::{CONFIRMED, Mood, Pair, drain, event};
 
@@ -15,7 +14,7 @@ async fn replay(pair: &Pair, event_ids: &[String]) -> (i64, i64) {
 
 /// A consumer that has given up on events about these subjects; also their ids.
 async fn given_up(subjects: &[String]) -> (Pair, Vec<String>) {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.consumer.take("", Mood::Picky);
     let events: Vec<_> =
         subjects.iter().map(|subject| event(&pair.clock, CONFIRMED, subject)).collect();
@@ -83,7 +82,7 @@ async fn all_are_replayed_however_many_and_though_some_stay() {
 #[tokio::test]
 async fn a_replay_of_what_was_applied_meanwhile_changes_nothing() {
     let (pair, _) = given_up(&subjects(&["order"])).await;
-    let letters = SqliteDeadLetters::new(pair.consumer.database.clone());
+    let letters = pair.consumer.database.dead_letters();
     let letter = letters.list("consumer", None, 1).await.unwrap().remove(0);
     pair.consumer.take("", Mood::Well);
     assert_eq!(replay(&pair, &[]).await, (1, 0));

@@ -40,7 +40,7 @@ fn delay(consumer: &Consumer, figure: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn while_a_consumer_is_away_depth_and_age_grow_and_its_return_clears_them() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     let gauge = pair.publisher.backlog_gauge();
     let shown = || [DEPTH, OLDEST_AGE].map(|name| value(&pair.publisher.metrics, name));
     gauge.look().await.unwrap();
@@ -78,7 +78,8 @@ async fn while_a_consumer_is_away_depth_and_age_grow_and_its_return_clears_them(
 #[tokio::test]
 async fn the_age_grows_while_the_outbox_cannot_be_looked_at() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let publisher = Publisher::open(folder.path(), &clock, &Faults::crash(2, When::BeforeCommit));
+    let publisher =
+        Publisher::open(folder.path(), &clock, &Faults::crash(2, When::BeforeCommit)).await;
     let gauge = publisher.backlog_gauge();
     publisher.append(event(&clock, CONFIRMED, "kept")).await.unwrap();
     gauge.look().await.unwrap();
@@ -94,7 +95,7 @@ async fn the_age_grows_while_the_outbox_cannot_be_looked_at() {
 #[tokio::test]
 async fn a_clock_that_is_put_back_makes_no_event_younger_than_new() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let publisher = Publisher::open(folder.path(), &clock, &Faults::default());
+    let publisher = Publisher::open(folder.path(), &clock, &Faults::default()).await;
     let gauge = publisher.backlog_gauge();
     let ahead = trellis_chassis::ManualClock::new(trellis_chassis::Clock::now(&clock));
     ahead.advance(Duration::from_mins(1));
@@ -107,7 +108,7 @@ async fn a_clock_that_is_put_back_makes_no_event_younger_than_new() {
 
 #[tokio::test]
 async fn what_a_consumer_refuses_and_gives_up_is_told_apart() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.consumer.take("sick", Mood::Ill);
     pair.consumer.take("odd", Mood::Picky);
     pair.publisher.tell(CONFIRMED, &["sick", "odd", "well"]).await;
@@ -126,7 +127,7 @@ async fn what_a_consumer_refuses_and_gives_up_is_told_apart() {
 async fn a_dead_letter_that_cannot_be_written_counts_as_refused() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let faults = Faults::crash(1, When::BeforeCommit);
-    let consumer = Consumer::open(folder.path(), "consumer", &clock, &faults);
+    let consumer = Consumer::open(folder.path(), "consumer", &clock, &faults).await;
     consumer.take("odd", Mood::Picky);
     let delivery = trellis_api::event::v1::Delivery {
         event: Some(event(&clock, CONFIRMED, "odd")),
@@ -143,7 +144,7 @@ async fn a_dead_letter_that_cannot_be_written_counts_as_refused() {
 #[tokio::test]
 async fn kinds_that_nobody_asked_for_are_counted_together() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let consumer = Consumer::open(folder.path(), "consumer", &clock, &Faults::default());
+    let consumer = Consumer::open(folder.path(), "consumer", &clock, &Faults::default()).await;
     let deliveries = ["order.admired", "order.forgotten"].map(|kind| {
         let event = Some(event(&clock, kind, kind));
         trellis_api::event::v1::Delivery { event, attempt: 1 }

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use time::ext::NumericalStdDuration as _;
 use trellis_chassis::Clock as _;
-use trellis_events::outbox::{Outbox as _, Settlement, Verdict};
+use trellis_events::outbox::{Settlement, Verdict};
 use trellis_events::relay::LEASE;
 use trellis_storage::{Error, Faults};
 use uuid::Uuid;
 
 use crate::world::{CONFIRMED, Publisher, clock, event};
 
-fn publisher() -> (Publisher, tempfile::TempDir) {
+async fn publisher() -> (Publisher, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (Publisher::open(folder.path(), &clock(), &Faults::default()), folder)
+    (Publisher::open(folder.path(), &clock(), &Faults::default()).await, folder)
 }
 
 #[tokio::test]
 async fn an_event_comes_out_as_it_went_in() {
-    let (publisher, _folder) = publisher();
+    let (publisher, _folder) = publisher().await;
     let mut event = event(&publisher.clock, CONFIRMED, "order");
     event.headers.insert("traceparent".to_owned(), "00-\"ä\"".to_owned());
 
@@ -32,24 +32,17 @@ async fn an_event_comes_out_as_it_went_in() {
 
 #[tokio::test]
 async fn an_event_is_undone_with_the_change_that_it_tells_of() {
-    let (publisher, _folder) = publisher();
+    let (publisher, _folder) = publisher().await;
     let event = event(&publisher.clock, CONFIRMED, "order");
 
-    let undone: Result<(), Error> = publisher
-        .database
-        .write(move |tx| {
-            trellis_events::outbox::append(tx, &event)?;
-            Err(Error::Overloaded)
-        })
-        .await;
+    publisher.database.append(vec![event], Err(Error::Overloaded)).await.unwrap_err();
 
-    assert!(undone.is_err());
     assert_eq!(publisher.outbox.backlog().await.unwrap().count, 0);
 }
 
 #[tokio::test]
 async fn what_could_never_be_delivered_is_refused() {
-    let (publisher, _folder) = publisher();
+    let (publisher, _folder) = publisher().await;
     let sound = event(&publisher.clock, CONFIRMED, "order");
 
     let mut large = sound.clone();
@@ -60,7 +53,7 @@ async fn what_could_never_be_delivered_is_refused() {
     let mut nameless = sound.clone();
     nameless.event_id = "1".to_owned();
     let error = publisher.append(nameless).await.unwrap_err();
-    assert_eq!(error.constraint(), Some("outbox_event_id"));
+    assert!(matches!(error, Error::Constraint { .. }), "{error:?}");
 
     let mut timeless = sound.clone();
     timeless.create_time = None;
@@ -68,12 +61,13 @@ async fn what_could_never_be_delivered_is_refused() {
 
     publisher.append(sound.clone()).await.unwrap();
     let error = publisher.append(sound).await.unwrap_err();
-    assert_eq!(error.constraint(), Some("outbox.event_id"));
+    let name = error.constraint();
+    assert!(matches!(name, Some("outbox.event_id" | "outbox_pkey")), "{name:?}");
 }
 
 #[tokio::test]
 async fn the_longest_overdue_comes_first() {
-    let (publisher, _folder) = publisher();
+    let (publisher, _folder) = publisher().await;
     publisher.tell(CONFIRMED, &["a", "b"]).await;
     publisher.clock.advance(1.std_seconds());
     publisher.tell(CONFIRMED, &["c"]).await;
@@ -97,7 +91,7 @@ async fn the_longest_overdue_comes_first() {
 
 #[tokio::test]
 async fn whoever_lost_the_lease_settles_nothing() {
-    let (publisher, _folder) = publisher();
+    let (publisher, _folder) = publisher().await;
     publisher.tell(CONFIRMED, &["order"]).await;
     let now = publisher.clock.now();
     let old = publisher.outbox.claim(Uuid::from_u128(1), LEASE, now).await.unwrap().unwrap();
@@ -114,7 +108,7 @@ async fn whoever_lost_the_lease_settles_nothing() {
 
 #[tokio::test]
 async fn the_backlog_tells_how_long_the_oldest_event_waits() {
-    let (publisher, _folder) = publisher();
+    let (publisher, _folder) = publisher().await;
     let begin = publisher.clock.now();
     publisher.tell(CONFIRMED, &["a"]).await;
     publisher.clock.advance(1.std_minutes());
@@ -127,7 +121,7 @@ async fn the_backlog_tells_how_long_the_oldest_event_waits() {
 
 #[tokio::test]
 async fn a_wake_that_nobody_waits_for_is_kept() {
-    let (publisher, _folder) = publisher();
+    let (publisher, _folder) = publisher().await;
     publisher.outbox.wake();
     publisher.outbox.woken().await;
 }

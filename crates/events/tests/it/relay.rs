@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use trellis_chassis::Clock as _;
 use trellis_events::bus::{Bus, Delivery, Direct, Outcome};
-use trellis_events::outbox::{Backlog, Outbox as _};
+use trellis_events::outbox::Backlog;
 use trellis_events::relay::{AFTER_REFUSAL, BATCH, LEASE, Progress, RETENTION, Relay, WHILE_AWAY};
 use trellis_storage::Faults;
 use uuid::Uuid;
@@ -15,9 +15,10 @@ use crate::world::{CANCELLED, CONFIRMED, Consumer, Mood, Pair, Publisher, clock,
 #[tokio::test]
 async fn an_event_reaches_all_who_want_its_kind_and_nobody_else() {
     let (folder, clock, faults) = (tempfile::tempdir().unwrap(), clock(), Faults::default());
-    let publisher = Publisher::open(folder.path(), &clock, &faults);
-    let open = |name| Consumer::open(folder.path(), name, &clock, &faults);
-    let (learner, mailer, refunder) = (open("learner"), open("mailer"), open("refunder"));
+    let publisher = Publisher::open(folder.path(), &clock, &faults).await;
+    let open = async |name| Consumer::open(folder.path(), name, &clock, &faults).await;
+    let (learner, mailer, refunder) =
+        (open("learner").await, open("mailer").await, open("refunder").await);
     let bus = Direct::default();
     bus.connect(vec![
         learner.subscribe(&[CONFIRMED]),
@@ -36,7 +37,7 @@ async fn an_event_reaches_all_who_want_its_kind_and_nobody_else() {
 
 #[tokio::test]
 async fn an_event_that_nobody_wants_is_published_all_the_same() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.publisher.tell("order.admired", &["nice"]).await;
 
     assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(1));
@@ -47,7 +48,7 @@ async fn an_event_that_nobody_wants_is_published_all_the_same() {
 
 #[tokio::test]
 async fn a_refused_event_waits_longer_each_time_until_it_is_a_dead_letter() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.consumer.take("sick", Mood::Ill);
     pair.publisher.tell(CONFIRMED, &["sick"]).await;
 
@@ -69,7 +70,7 @@ async fn a_refused_event_waits_longer_each_time_until_it_is_a_dead_letter() {
 
 #[tokio::test]
 async fn an_event_that_can_never_be_applied_is_a_dead_letter_at_once() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.consumer.take("odd", Mood::Picky);
     pair.publisher.tell(CONFIRMED, &["odd"]).await;
 
@@ -82,7 +83,7 @@ async fn an_event_that_can_never_be_applied_is_a_dead_letter_at_once() {
 
 #[tokio::test]
 async fn a_consumer_that_is_away_uses_up_no_attempts() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.consumer.leave();
     pair.publisher.tell(CONFIRMED, &["patient"]).await;
 
@@ -103,9 +104,9 @@ async fn a_consumer_that_is_away_uses_up_no_attempts() {
 #[tokio::test]
 async fn a_consumer_that_is_away_holds_up_neither_the_others_nor_other_kinds() {
     let (folder, clock, faults) = (tempfile::tempdir().unwrap(), clock(), Faults::default());
-    let publisher = Publisher::open(folder.path(), &clock, &faults);
-    let here = Consumer::open(folder.path(), "here", &clock, &faults);
-    let away = Consumer::open(folder.path(), "away", &clock, &faults);
+    let publisher = Publisher::open(folder.path(), &clock, &faults).await;
+    let here = Consumer::open(folder.path(), "here", &clock, &faults).await;
+    let away = Consumer::open(folder.path(), "away", &clock, &faults).await;
     let bus = Direct::default();
     bus.connect(vec![away.subscribe(&[CONFIRMED]), here.subscribe(&[CONFIRMED, CANCELLED])]);
     let mut relay = publisher.relay(&bus);
@@ -128,7 +129,7 @@ async fn a_consumer_that_is_away_holds_up_neither_the_others_nor_other_kinds() {
 
 #[tokio::test]
 async fn many_poisonous_events_do_not_starve_a_good_one() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.consumer.take("poison", Mood::Ill);
     let poison: Vec<_> = (0..600).map(|n| format!("poison {n}")).collect();
     let poison: Vec<_> = poison.iter().map(String::as_str).collect();
@@ -144,7 +145,7 @@ async fn many_poisonous_events_do_not_starve_a_good_one() {
 
 #[tokio::test]
 async fn a_full_batch_says_that_there_may_be_more() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     let subjects: Vec<_> = (0..300).map(|n| n.to_string()).collect();
     let subjects: Vec<_> = subjects.iter().map(String::as_str).collect();
     pair.publisher.tell(CONFIRMED, &subjects).await;
@@ -156,7 +157,7 @@ async fn a_full_batch_says_that_there_may_be_more() {
 
 #[tokio::test]
 async fn only_one_relay_delivers_until_its_lease_runs_out() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     let mut second = pair.publisher.relay(&pair.bus);
     pair.publisher.tell(CONFIRMED, &["first"]).await;
     drain(&mut pair.relay).await.unwrap();
@@ -192,10 +193,10 @@ impl Bus for Slow {
 #[tokio::test(start_paused = true)]
 async fn a_slow_bus_does_not_cost_the_lease() {
     let folder = tempfile::tempdir().unwrap();
-    let publisher = Arc::new(Publisher::open(folder.path(), &clock(), &Faults::default()));
+    let publisher = Arc::new(Publisher::in_file(folder.path(), &clock()).await);
     publisher.tell(CONFIRMED, &["order"]).await;
     let bus = Arc::new(Slow { publisher: Arc::clone(&publisher) });
-    let outbox = Arc::new(publisher.outbox.clone());
+    let outbox = Arc::clone(&publisher.outbox);
     let mut relay =
         Relay::new("publisher", outbox, bus, Arc::new(publisher.clock.clone()), &publisher.metrics);
 
@@ -204,7 +205,7 @@ async fn a_slow_bus_does_not_cost_the_lease() {
 
 #[tokio::test]
 async fn a_relay_that_stops_gives_its_lease_back() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     let mut second = pair.publisher.relay(&pair.bus);
     pair.publisher.tell(CONFIRMED, &["first"]).await;
     drain(&mut pair.relay).await.unwrap();
@@ -217,7 +218,7 @@ async fn a_relay_that_stops_gives_its_lease_back() {
 
 #[tokio::test]
 async fn published_events_are_kept_for_a_week_and_others_until_they_are() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.publisher.tell(CONFIRMED, &["told"]).await;
     drain(&mut pair.relay).await.unwrap();
     pair.consumer.leave();

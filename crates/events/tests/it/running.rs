@@ -6,11 +6,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use trellis_chassis::{Clock as _, ManualClock, Shutdown};
 use trellis_events::bus::Direct;
-use trellis_events::dead_letter::SqliteDeadLetters;
-use trellis_events::inbox::SqliteInbox;
-use trellis_events::outbox::Outbox as _;
 use trellis_events::{consumer, relay};
-use trellis_storage::{Error, Faults, When};
+use trellis_storage::{Faults, When};
 
 use crate::metrics::{DEPTH, OLDEST_AGE, value};
 use crate::world::{CONFIRMED, Consumer, Mood, Pair, Publisher, clock, drain, event};
@@ -18,7 +15,7 @@ use crate::world::{CONFIRMED, Consumer, Mood, Pair, Publisher, clock, drain, eve
 const GRACE: Duration = Duration::from_secs(20);
 
 fn start(publisher: &Publisher, bus: &Direct, shutdown: &Shutdown) {
-    let (outbox, bus) = (Arc::new(publisher.outbox.clone()), Arc::new(bus.clone()));
+    let (outbox, bus) = (Arc::clone(&publisher.outbox), Arc::new(bus.clone()));
     let (clock, metrics) = (Arc::new(publisher.clock.clone()), publisher.metrics.clone());
     let run = relay::run("publisher", outbox, bus, clock, metrics, shutdown.clone());
     shutdown.spawn("test.relay", run);
@@ -26,7 +23,7 @@ fn start(publisher: &Publisher, bus: &Direct, shutdown: &Shutdown) {
 
 #[tokio::test]
 async fn a_thousand_events_of_concurrent_changes_take_effect_once_each() {
-    let pair = Pair::new();
+    let pair = Pair::new().await;
     let shutdown = Shutdown::default();
     start(&pair.publisher, &pair.bus, &shutdown);
 
@@ -48,7 +45,7 @@ async fn a_thousand_events_of_concurrent_changes_take_effect_once_each() {
 
 #[tokio::test]
 async fn a_relay_waits_for_a_bus_and_stops_without_one() {
-    let pair = Pair::new();
+    let pair = Pair::new().await;
     pair.publisher.tell(CONFIRMED, &["early"]).await;
     let (bus, shutdown) = (Direct::default(), Shutdown::default());
     start(&pair.publisher, &bus, &shutdown);
@@ -70,7 +67,7 @@ async fn a_relay_waits_for_a_bus_and_stops_without_one() {
 async fn a_relay_outlives_its_database() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let faults = Faults::crash(1, When::BeforeCommit);
-    let publisher = Publisher::open(folder.path(), &clock, &faults);
+    let publisher = Publisher::open(folder.path(), &clock, &faults).await;
     publisher.append(event(&clock, CONFIRMED, "lost")).await.unwrap_err();
     let (bus, shutdown) = (Direct::default(), Shutdown::default());
     bus.connect(Vec::new());
@@ -87,7 +84,7 @@ async fn a_relay_outlives_its_database() {
 
 #[tokio::test]
 async fn an_applied_event_is_remembered_for_two_weeks() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.publisher.tell(CONFIRMED, &["old"]).await;
     drain(&mut pair.relay).await.unwrap();
     pair.clock.advance(consumer::RETENTION);
@@ -109,8 +106,8 @@ async fn an_applied_event_is_remembered_for_two_weeks() {
 }
 
 fn tidy(consumer: &Consumer, clock: &ManualClock, shutdown: &Shutdown) {
-    let inbox = Arc::new(SqliteInbox::new(consumer.database.clone()));
-    let letters = Arc::new(SqliteDeadLetters::new(consumer.database.clone()));
+    let inbox = consumer.database.inbox();
+    let letters = consumer.database.dead_letters();
     let (clock, metrics) = (Arc::new(clock.clone()), consumer.metrics.clone());
     let housekeeping =
         consumer::housekeeping(consumer.name, inbox, letters, clock, metrics, shutdown.clone());
@@ -119,7 +116,7 @@ fn tidy(consumer: &Consumer, clock: &ManualClock, shutdown: &Shutdown) {
 
 #[tokio::test]
 async fn what_waits_is_shown_while_the_bus_is_away() {
-    let pair = Pair::new();
+    let pair = Pair::new().await;
     pair.publisher.tell(CONFIRMED, &["early", "late"]).await;
     let (bus, shutdown) = (Direct::default(), Shutdown::default());
     start(&pair.publisher, &bus, &shutdown);
@@ -136,7 +133,7 @@ async fn what_waits_is_shown_while_the_bus_is_away() {
 
 #[tokio::test]
 async fn dead_letters_are_counted_without_anybody_asking_for_them() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().await;
     pair.consumer.take("odd", Mood::Picky);
     pair.publisher.tell(CONFIRMED, &["odd", "odder", "even"]).await;
     drain(&mut pair.relay).await.unwrap();
@@ -152,12 +149,6 @@ async fn dead_letters_are_counted_without_anybody_asking_for_them() {
     shutdown.finish(GRACE).await.unwrap();
 }
 
-async fn remembered(pair: &Pair) -> i64 {
-    pair.consumer
-        .database
-        .read(|tx| {
-            Ok::<_, Error>(tx.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0))?)
-        })
-        .await
-        .unwrap()
+async fn remembered(pair: &Pair) -> usize {
+    pair.consumer.database.texts("SELECT consumer FROM inbox").await.len()
 }

@@ -1,5 +1,7 @@
 //! A publisher and its consumers, each with a database of its own.
 
+mod kept;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,23 +17,18 @@ use trellis_api::event::v1::consumer_service_client::ConsumerServiceClient;
 use trellis_api::id::Bucket;
 use trellis_chassis::transport::{self, Transport};
 use trellis_chassis::{Clock, ManualClock};
+use trellis_events::Event;
 use trellis_events::bus::{Direct, Subscriber};
 use trellis_events::consumer::{self, Failure, Handler};
-use trellis_events::dead_letter::{self, SqliteDeadLetters};
-use trellis_events::outbox::{self, SqliteOutbox};
+use trellis_events::outbox::Outbox;
 use trellis_events::relay::{BacklogGauge, Progress, Relay};
-use trellis_events::{Event, inbox};
-use trellis_storage::{Error, Faults, Migration, Options, Sqlite, lease};
+use trellis_storage::{Error, Faults};
 use trellis_telemetry::Metrics;
+
+use kept::Kept;
 
 pub(crate) const CONFIRMED: &str = "order.confirmed";
 pub(crate) const CANCELLED: &str = "order.cancelled";
-
-const EFFECTS: Migration = Migration {
-    name: "effects_0001",
-    // No constraint hides an effect that happens twice.
-    sql: "CREATE TABLE effects (subject TEXT NOT NULL) STRICT",
-};
 
 pub(crate) fn clock() -> ManualClock {
     ManualClock::new(datetime!(2026-11-22 10:00 UTC))
@@ -44,78 +41,57 @@ pub(crate) fn event(clock: &ManualClock, kind: &'static str, subject: &str) -> E
 
 /// A service that tells of its changes.
 pub(crate) struct Publisher {
-    pub(crate) database: Sqlite,
-    pub(crate) outbox: SqliteOutbox,
+    pub(crate) database: Kept,
+    pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) clock: ManualClock,
     pub(crate) metrics: Metrics,
 }
 
 impl Publisher {
-    pub(crate) fn open(folder: &Path, clock: &ManualClock, faults: &Faults) -> Self {
-        let options = Options { faults: faults.clone(), ..Options::default() };
-        let migrations = [lease::MIGRATION, outbox::MIGRATION];
-        let database = Sqlite::open(&folder.join("publisher.db"), &migrations, &options).unwrap();
-        let (outbox, metrics) = (SqliteOutbox::new(database.clone()), Metrics::default());
+    pub(crate) async fn open(folder: &Path, clock: &ManualClock, faults: &Faults) -> Self {
+        Self::of(Kept::open(folder, "publisher", faults).await, clock)
+    }
+
+    /// For a test whose time is stopped.
+    pub(crate) async fn in_file(folder: &Path, clock: &ManualClock) -> Self {
+        Self::of(Kept::file(folder, "publisher.db", &Faults::default()).await, clock)
+    }
+
+    fn of(database: Kept, clock: &ManualClock) -> Self {
+        let (outbox, metrics) = (database.outbox(), Metrics::default());
         Self { outbox, database, clock: clock.clone(), metrics }
     }
 
     pub(crate) async fn append(&self, event: Event) -> Result<(), Error> {
-        self.database.write(move |tx| outbox::append(tx, &event)).await?;
+        self.database.append(vec![event], Ok(())).await?;
         self.outbox.wake();
         Ok(())
     }
 
     pub(crate) async fn tell(&self, kind: &'static str, subjects: &[&str]) {
-        let events: Vec<_> =
-            subjects.iter().map(|subject| event(&self.clock, kind, subject)).collect();
-        self.database
-            .write(move |tx| events.iter().try_for_each(|event| outbox::append(tx, event)))
-            .await
-            .unwrap();
+        let events = subjects.iter().map(|subject| event(&self.clock, kind, subject)).collect();
+        self.database.append(events, Ok(())).await.unwrap();
     }
 
     pub(crate) fn relay(&self, bus: &Direct) -> Relay {
-        let (outbox, clock) = (Arc::new(self.outbox.clone()), Arc::new(self.clock.clone()));
+        let (outbox, clock) = (Arc::clone(&self.outbox), Arc::new(self.clock.clone()));
         Relay::new("publisher", outbox, Arc::new(bus.clone()), clock, &self.metrics)
     }
 
     pub(crate) fn backlog_gauge(&self) -> BacklogGauge {
-        let (outbox, clock) = (Arc::new(self.outbox.clone()), Arc::new(self.clock.clone()));
+        let (outbox, clock) = (Arc::clone(&self.outbox), Arc::new(self.clock.clone()));
         BacklogGauge::new("publisher", outbox, clock, &self.metrics)
     }
 
     /// What the rows of the outbox are about, oldest first.
     pub(crate) async fn subjects(&self) -> Vec<String> {
-        texts(&self.database, "SELECT subject FROM outbox ORDER BY sequence").await
+        self.database.texts("SELECT subject FROM outbox ORDER BY sequence").await
     }
 
     /// The attempts counted so far, the time of the next one, and whether it is published.
     pub(crate) async fn row(&self, subject: &'static str) -> (u32, OffsetDateTime, bool) {
-        self.database
-            .read(move |tx| {
-                let row = tx.query_row(
-                    "SELECT attempts, next_attempt_time, published_time IS NOT NULL
-                       FROM outbox WHERE subject = ?1",
-                    [subject],
-                    |row| Ok((row.get(0)?, trellis_storage::from_micros(row.get(1)?), row.get(2)?)),
-                )?;
-                Ok::<_, Error>(row)
-            })
-            .await
-            .unwrap()
+        self.database.outbox_row(subject).await
     }
-}
-
-/// The texts that a query gives.
-async fn texts(database: &Sqlite, query: &'static str) -> Vec<String> {
-    database
-        .read(move |tx| {
-            let mut statement = tx.prepare(query)?;
-            let rows = statement.query_map((), |row| row.get(0))?;
-            Ok::<_, Error>(rows.collect::<Result<_, _>>()?)
-        })
-        .await
-        .unwrap()
 }
 
 /// Steps until nothing is due.
@@ -141,7 +117,7 @@ pub(crate) enum Mood {
 #[derive(Clone)]
 pub(crate) struct Consumer {
     pub(crate) name: &'static str,
-    pub(crate) database: Sqlite,
+    pub(crate) database: Kept,
     pub(crate) metrics: Metrics,
     clock: ManualClock,
     moods: Arc<Mutex<Vec<(String, Mood)>>>,
@@ -150,16 +126,13 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    pub(crate) fn open(
+    pub(crate) async fn open(
         folder: &Path,
         name: &'static str,
         clock: &ManualClock,
         faults: &Faults,
     ) -> Self {
-        let options = Options { faults: faults.clone(), ..Options::default() };
-        let migrations = [inbox::MIGRATION, dead_letter::MIGRATION, EFFECTS];
-        let path = folder.join(name).with_extension("db");
-        let database = Sqlite::open(&path, &migrations, &options).unwrap();
+        let database = Kept::open(folder, name, faults).await;
         Self {
             name,
             database,
@@ -185,7 +158,7 @@ impl Consumer {
     }
 
     pub(crate) fn transport(&self) -> Transport {
-        let letters = Arc::new(SqliteDeadLetters::new(self.database.clone()));
+        let letters = self.database.dead_letters();
         let (handler, clock) = (Arc::new(self.clone()), Arc::new(self.clock.clone()));
         let kinds = &[CONFIRMED, CANCELLED];
         let server = consumer::server(self.name, kinds, handler, letters, clock, &self.metrics);
@@ -211,7 +184,7 @@ impl Consumer {
 
     /// The subjects whose events took effect, sorted.
     pub(crate) async fn effects(&self) -> Vec<String> {
-        texts(&self.database, "SELECT subject FROM effects ORDER BY subject").await
+        self.database.texts("SELECT subject FROM effects ORDER BY subject").await
     }
 
     /// The dead letters: subject, attempts and error.
@@ -235,15 +208,7 @@ impl Consumer {
     }
 
     async fn apply(&self, event: &Event) -> Result<(), Failure> {
-        let (consumer, event, now) = (self.name, event.clone(), self.clock.now());
-        self.database
-            .write(move |tx| {
-                if inbox::admit(tx, consumer, &event.event_id, now)? {
-                    tx.execute("INSERT INTO effects VALUES (?1)", [&event.subject])?;
-                }
-                Ok::<_, Error>(())
-            })
-            .await?;
+        self.database.apply(self.name, event, self.clock.now()).await?;
         self.handled.send_modify(|handled| *handled += 1);
         Ok(())
     }
@@ -277,10 +242,10 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (folder, clock, faults) = (tempfile::tempdir().unwrap(), clock(), Faults::default());
-        let publisher = Publisher::open(folder.path(), &clock, &faults);
-        let consumer = Consumer::open(folder.path(), "consumer", &clock, &faults);
+        let publisher = Publisher::open(folder.path(), &clock, &faults).await;
+        let consumer = Consumer::open(folder.path(), "consumer", &clock, &faults).await;
         let bus = Direct::default();
         bus.connect(vec![consumer.subscribe(&[CONFIRMED])]);
         let relay = publisher.relay(&bus);

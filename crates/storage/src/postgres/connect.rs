@@ -18,8 +18,8 @@ use crate::{Error, Options, PostgresUrl};
 
 /// How many there may be where nobody says otherwise.
 const DEFAULT_CONNECTIONS: u32 = 10;
-/// How long a unit waits for a free one.
-const WAIT: Duration = Duration::from_millis(500);
+/// How long the making of one may take.
+const CONNECT: Duration = Duration::from_secs(2);
 /// How long the first may take.
 const FIRST: Duration = Duration::from_secs(5);
 /// How long after a failure it is asked for again.
@@ -80,7 +80,7 @@ pub(super) fn pool(url: &PostgresUrl, options: &Options, losses: Losses) -> PgPo
     let max = if options.connections == 0 { DEFAULT_CONNECTIONS } else { options.connections };
     PgPoolOptions::new()
         .max_connections(max)
-        .acquire_timeout(WAIT)
+        .acquire_timeout(CONNECT)
         .idle_timeout(IDLE)
         .max_lifetime(LIFETIME)
         .test_before_acquire(false)

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
 use trellis_resilience::context;
 
-use super::{Shared, commit, connect::Losses, meters::Using};
+use super::{Shared, commit, connect::Losses, turns::Turn};
 use crate::{Error, Faults};
 
 /// How long statements may take where nobody waits with a deadline.
@@ -55,18 +55,18 @@ pub(super) struct Session {
     mode: Mode,
     limit: Duration,
     losses: Losses,
-    _using: Using,
+    _turn: (Turn, Turn),
 }
 
 impl Session {
     pub(super) async fn begin(shared: &Shared, mode: Mode) -> Result<(Self, Tx), Error> {
         let limit = context::remaining().unwrap_or(PATIENCE).clamp(Duration::from_millis(1), MOST);
         let mut beginnings = 1;
-        let (connection, using) = loop {
-            let (mut connection, using) = shared.acquire(limit).await?;
-            let Some(begin) = mode.begin(limit) else { break (connection, using) };
+        let (connection, turn) = loop {
+            let (mut connection, turn) = shared.acquire(limit).await?;
+            let Some(begin) = mode.begin(limit) else { break (connection, turn) };
             match ask(&mut connection, &begin, limit).await {
-                Ok(()) => break (connection, using),
+                Ok(()) => break (connection, turn),
                 Err(error) => {
                     drop(connection.detach());
                     let is_lost = matches!(error, Error::Lost(_));
@@ -84,7 +84,7 @@ impl Session {
         let home = Arc::new(Home::default());
         let tx = Tx { connection: Some(connection), home: Arc::clone(&home) };
         let losses = shared.losses.clone();
-        Ok((Self { home, mode, limit, losses, _using: using }, tx))
+        Ok((Self { home, mode, limit, losses, _turn: turn }, tx))
     }
 
     /// Waits for the unit as long as its statements may take.
