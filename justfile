@@ -35,6 +35,12 @@ doc:
 test:
     cargo test --workspace
 
+# The tests of services and of the whole shop again, with their records in a real Postgres.
+test-postgres:
+    TRELLIS_TEST_DATABASE=postgres TRELLIS_TEST_SERVERS=require cargo test \
+        -p trellis-events -p trellis-inventory -p trellis-order -p trellis-payment \
+        -p trellis-recommendation -p trellis-user -p trellis-trellis
+
 # Real orders, the dashboards and an audit, as one process and as a fleet, then the README's session.
 e2e:
     scripts/replay-check.sh

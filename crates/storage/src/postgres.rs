@@ -103,14 +103,15 @@ impl Postgres {
             if self.shared.read_only {
                 return Err(Error::ReadOnly(None));
             }
-            for attempt in 1..ATTEMPTS {
+            let mut attempt = 1;
+            loop {
                 let outcome = self.transact(Mode::Write, &unit).await;
-                if fault(&outcome) != Some(Refusal::CONFLICT) {
+                if attempt == ATTEMPTS || fault(&outcome) != Some(Refusal::CONFLICT) {
                     return outcome;
                 }
                 tokio::time::sleep(wait(attempt)).await;
+                attempt += 1;
             }
-            self.transact(Mode::Write, &unit).await
         })
         .await
     }
@@ -151,11 +152,13 @@ impl Postgres {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let outcome = self.transact(mode, query).await;
-        if fault(&outcome) == Some(Refusal::LOST) {
-            self.transact(mode, query).await
-        } else {
-            outcome
+        let mut may_repeat = true;
+        loop {
+            let outcome = self.transact(mode, query).await;
+            if !may_repeat || fault(&outcome) != Some(Refusal::LOST) {
+                return outcome;
+            }
+            may_repeat = false;
         }
     }
 

@@ -1,5 +1,6 @@
 //! A database of a test's own.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -24,8 +25,33 @@ impl Database {
         }
     }
 
+    /// As [`in_folder`](Self::in_folder), for whoever cannot wait otherwise.
+    pub fn in_folder_now(folder: &Path, name: &str) -> String {
+        now(Self::in_folder(folder, name))
+    }
+
+    /// Copies the databases `names` of all that share a folder to another one. On Postgres,
+    /// whoever is connected to them is cut off.
+    pub fn copy_now(from: &Path, to: &Path, names: &[&str]) {
+        if !Self::is_postgres_chosen() {
+            return names.iter().for_each(|name| copy_file(from, to, name));
+        }
+        now(async {
+            let server = postgres::shared().await.expect("tests on Postgres need a Postgres");
+            for name in names {
+                server.copy(&named_in(from, name), &named_in(to, name)).await;
+            }
+        });
+    }
+
+    /// Copies the file `NAME.db` with its log, whatever is chosen.
+    pub fn copy_file_now(from: &Path, to: &Path, name: &str) {
+        copy_file(from, to, name);
+    }
+
+    /// Whether `TRELLIS_TEST_DATABASE` asks for Postgres.
     #[expect(clippy::disallowed_methods, reason = "a switch of the tests, and no setting")]
-    fn is_postgres_chosen() -> bool {
+    pub fn is_postgres_chosen() -> bool {
         match std::env::var("TRELLIS_TEST_DATABASE").as_deref() {
             Err(_) | Ok("sqlite") => false,
             Ok("postgres") => true,
@@ -40,8 +66,7 @@ impl Database {
             return format!("sqlite:{}", folder.join(format!("{name}.db")).display());
         }
         let server = postgres::shared().await.expect("tests on Postgres need a Postgres");
-        let folder = folder.file_name().expect("a folder has a name").to_string_lossy();
-        server.named(&format!("{folder}_{name}")).await
+        server.named(&named_in(folder, name)).await
     }
 
     /// The file `NAME.db` in a folder of its own.
@@ -88,4 +113,33 @@ impl Database {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+fn named_in(folder: &Path, name: &str) -> String {
+    // Names of databases are short.
+    let folder = folder.canonicalize().expect("the folder is there");
+    let folder = folder.components().next_back().expect("it is not the root").as_os_str();
+    format!("{}_{name}", folder.to_string_lossy())
+}
+
+/// The log comes first: whatever moves from it to the database meanwhile is then in both
+/// copies or in the database alone, which is the same to SQLite.
+fn copy_file(from: &Path, to: &Path, name: &str) {
+    for file in [format!("{name}.db-wal"), format!("{name}.db")] {
+        match std::fs::copy(from.join(&file), to.join(&file)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            copied => _ = copied.expect("files can be copied"),
+        }
+    }
+}
+
+/// Waits for `work` on a thread of its own, whatever this one is doing.
+pub(crate) fn now<T: Send>(work: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let runtime = || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().expect("a runtime").block_on(work)
+        };
+        scope.spawn(runtime).join().expect("it does not panic")
+    })
 }

@@ -16,10 +16,10 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::process::{self, Account};
-use crate::program;
+use crate::{database, program};
 
 /// How long a server may take to answer, on a machine that is busy with other tests.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// What differs from a server in production is only what a crash of the whole machine
 /// would need.
@@ -132,6 +132,19 @@ impl Postgres {
         self.url(name)
     }
 
+    /// Copies a database, from which everybody is cut off.
+    pub(crate) async fn copy(&self, from: &str, to: &str) {
+        let mut connection = connect(&self.url("postgres")).await;
+        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1")
+            .bind(from)
+            .execute(&mut connection)
+            .await
+            .expect("sessions can be ended");
+        let copy = format!("CREATE DATABASE \"{to}\" TEMPLATE \"{from}\"");
+        let copied = sqlx::raw_sql(AssertSqlSafe(copy)).execute(&mut connection).await;
+        copied.expect("a database can be copied");
+    }
+
     fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
@@ -177,6 +190,14 @@ impl fmt::Debug for Postgres {
 pub async fn execute(url: &str, sql: &str) {
     let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connect(url).await).await;
     done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// The texts that a query gives in the database at `url`.
+pub fn texts_now(url: &str, query: &'static str) -> Vec<String> {
+    database::now(async {
+        let texts = sqlx::query_scalar(query).fetch_all(&mut connect(url).await).await;
+        texts.unwrap_or_else(|error| panic!("{query}: {error}"))
+    })
 }
 
 /// All rows of all tables.

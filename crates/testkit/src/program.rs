@@ -12,6 +12,7 @@ pub(crate) fn are_required() -> bool {
 }
 
 /// Finds a program, and says what is missed without it.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests is to see it")]
 pub(crate) fn find(name: &str, package: &str) -> Option<PathBuf> {
     let found = folders().into_iter().map(|folder| folder.join(name)).find(|path| path.is_file());
     if found.is_none() {
@@ -22,7 +23,6 @@ pub(crate) fn find(name: &str, package: &str) -> Option<PathBuf> {
     found
 }
 
-#[expect(clippy::disallowed_methods, reason = "where programs are is no setting of ours")]
 fn folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();

@@ -56,7 +56,8 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Shop> {
     let metrics = world.roads.metrics().clone();
-    let storage = trellis_storage::Options { metrics, ..world.storage.clone() };
+    let connections = config.database_connections.get();
+    let storage = trellis_storage::Options { connections, metrics, ..world.storage.clone() };
     let mut services = Services { config, world, storage, local: BTreeMap::new() };
     let bus = Direct::default();
 

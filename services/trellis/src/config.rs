@@ -3,6 +3,7 @@
 //! Defaults, then `trellis.toml`, then variables named `TRELLIS_…`. A key that
 //! nobody knows stops the process, so a misspelt one is not silently ignored.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -16,6 +17,8 @@ use crate::role::{Role, Roles};
 const SECTIONS: [&str; 7] =
     ["gateway", "user", "inventory", "payment", "order", "recommendation", "peers"];
 
+const DATABASE_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
 /// The settings of a process.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +31,8 @@ pub struct Config {
     pub internal_listen: Option<String>,
     /// Where records are kept.
     pub data_dir: PathBuf,
+    /// How many connections a service may have to its Postgres server.
+    pub database_connections: NonZeroU32,
     /// What those who run the shop must show.
     pub admin_token: Option<SecretString>,
     /// Whether an empty catalogue is filled with samples.
@@ -76,6 +81,7 @@ impl Default for Config {
             admin_listen: None,
             internal_listen: None,
             data_dir: PathBuf::from("./trellis-data"),
+            database_connections: DATABASE_CONNECTIONS,
             admin_token: None,
             sample_catalogue: true,
             leave_seconds: None,

@@ -87,7 +87,7 @@ impl Outbox for PostgresOutbox {
         now: OffsetDateTime,
     ) -> Result<Option<Claim>, Error> {
         let acquire = async |mut tx: Tx| lease::acquire(&mut tx, LEASE, owner, ttl, now).await;
-        let fence = self.database.write(|tx| acquire(tx)).await?;
+        let fence = self.database.write(acquire).await?;
         Ok(fence.map(|fence| Claim { owner, ttl, fence }))
     }
 

@@ -23,7 +23,7 @@ const WAIT: Duration = Duration::from_secs(2);
 pub(super) struct Turns {
     count: usize,
     entry: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
+    free: Arc<Semaphore>,
 }
 
 /// A connection may be had as long as this is kept.
@@ -32,20 +32,20 @@ pub(super) type Turn = OwnedSemaphorePermit;
 impl Turns {
     pub(super) fn new(count: u32) -> Self {
         let count = count as usize;
-        let (entry, turns) = (Semaphore::new(count + QUEUE), Semaphore::new(count));
-        Self { count, entry: Arc::new(entry), turns: Arc::new(turns) }
+        let (entry, free) = (Semaphore::new(count + QUEUE), Semaphore::new(count));
+        Self { count, entry: Arc::new(entry), free: Arc::new(free) }
     }
 
     async fn next(&self, limit: Duration) -> Result<(Turn, Turn), Error> {
         let entry = Arc::clone(&self.entry).try_acquire_owned().map_err(|_| Error::Overloaded)?;
-        let turn = timeout(limit.min(WAIT), Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = timeout(limit.min(WAIT), Arc::clone(&self.free).acquire_owned()).await;
         let turn = turn.map_err(|_| Error::Overloaded)?.map_err(|_| Error::Closed)?;
         Ok((entry, turn))
     }
 
     /// What the connections of `pool` do.
     pub(super) fn look(&self, pool: &PgPool) -> Pool {
-        let used = self.count.saturating_sub(self.turns.available_permits());
+        let used = self.count.saturating_sub(self.free.available_permits());
         let all = (self.count + QUEUE).saturating_sub(self.entry.available_permits());
         Pool { used, idle: pool.num_idle(), pending: all.saturating_sub(used) }
     }

@@ -56,5 +56,5 @@ async fn notes(database: &Postgres) -> Vec<String> {
             sqlx::query_scalar("SELECT text FROM notes ORDER BY text").fetch_all(&mut *tx).await?,
         )
     };
-    database.look_up(|tx| texts(tx)).await.unwrap()
+    database.look_up(&texts).await.unwrap()
 }

@@ -41,7 +41,9 @@ fn every_service_has_the_same_rooms() {
                 "src/domain.rs",
                 "src/store.rs",
                 "src/store/sqlite.rs",
+                "src/store/postgres.rs",
                 "migrations/sqlite",
+                "migrations/postgres",
                 "tests/it",
             ];
             rooms.extend(kept);

@@ -5,7 +5,6 @@
 //! `trellis_storage::Faults`: from the chosen commit on, no database of the
 //! process commits or answers again.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,11 +23,12 @@ use trellis_chassis::{Clock as _, Shutdown, SystemClock};
 use trellis_gateway::audit;
 use trellis_resilience::policy::PolicyTable;
 use trellis_storage::{Faults, When};
+use trellis_testkit::Database;
 use trellis_trellis::compose::{self, Shop, World};
 use trellis_trellis::config::Config;
 use trellis_trellis::role::{Role, Roles};
 
-use crate::kit::request_id;
+use crate::kit::{KEEPERS, request_id};
 
 #[test]
 fn a_purchase_survives_a_crash_at_every_write() {
@@ -163,6 +163,12 @@ where
         let world = World { clock: Arc::new(SystemClock), roads, front, storage };
         let mut config = Config { data_dir: folder.into(), ..Config::default() };
         config.sample_catalogue = false;
+        let database = |role| Database::in_folder_now(folder, role).parse().ok();
+        config.user.database = database("user");
+        config.inventory.database = database("inventory");
+        config.payment.database = database("payment");
+        config.order.database = database("order");
+        config.recommendation.database = database("recommendation");
         // The decoy password is hashed at each start.
         config.user.password_memory_kib = 64;
         let shutdown = Shutdown::default();
@@ -214,22 +220,10 @@ fn stocked_shop() -> TempDir {
 }
 
 /// Copies records that may still be in the hands of a shop that ends.
-///
-/// Logs come first: whatever moves from a log to its database meanwhile is then
-/// in both copies or in the database alone, which is the same to SQLite.
 fn copy(from: &Path) -> TempDir {
     let to = tempfile::tempdir().unwrap();
-    let names = std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().file_name());
-    let (logs, rest): (Vec<_>, Vec<_>) =
-        names.partition(|name| name.to_string_lossy().ends_with("-wal"));
-    for name in logs {
-        match std::fs::copy(from.join(&name), to.path().join(&name)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            copied => _ = copied.unwrap(),
-        }
-    }
-    for name in rest.iter().filter(|name| name.to_string_lossy().ends_with(".db")) {
-        std::fs::copy(from.join(name), to.path().join(name)).unwrap();
-    }
+    Database::copy_now(from, to.path(), &KEEPERS);
+    // The processor of the sandbox plays a company outside, which keeps a file.
+    Database::copy_file_now(from, to.path(), "payment-sandbox");
     to
 }

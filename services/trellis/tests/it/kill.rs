@@ -1,6 +1,6 @@
 //! kill -9, again and again, while customers buy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use trellis_api::id::OrderId;
+use trellis_testkit::{Database, postgres};
 
 use crate::kit::{Shop, Topology, trellis};
 
@@ -80,9 +82,12 @@ fn survives(topology: Topology, seed: u64) {
 
     shop.stop();
     shop.assert_audit_is_clean();
-    let kept = orders(&shop.folder().join("data/order.db"));
+    let kept = shop.orders();
     for (order_id, state) in acknowledged {
-        assert!(kept.contains_key(&order_id), "{order_id} was acknowledged as {state} and is lost");
+        assert!(
+            kept.contains(&order_id.parse().unwrap()),
+            "{order_id} was acknowledged as {state} and is lost"
+        );
     }
 }
 
@@ -109,16 +114,20 @@ fn invoices(count: usize) -> String {
     csv
 }
 
-/// Every order with its state, as the database has it.
-fn orders(database: &Path) -> BTreeMap<String, String> {
-    let connection = rusqlite::Connection::open(database).unwrap();
-    let mut query = connection.prepare("SELECT order_id, state FROM orders").unwrap();
-    let rows =
-        query.query_map([], |row| Ok((row.get(0)?, row.get::<_, rusqlite::types::Value>(1)?)));
-    rows.unwrap()
-        .map(Result::unwrap)
-        .map(|(id, state): (String, _)| (id, format!("{state:?}")))
-        .collect()
+impl Shop {
+    /// The ids of all orders, as the database has them.
+    fn orders(&self) -> BTreeSet<OrderId> {
+        let database = Database::in_folder_now(&self.folder().join("data"), "order");
+        if let Some(file) = database.strip_prefix("sqlite:") {
+            let connection = rusqlite::Connection::open(file).unwrap();
+            let mut query = connection.prepare("SELECT order_id FROM orders").unwrap();
+            let ids = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            return ids.map(|id| id.unwrap().parse().unwrap()).collect();
+        }
+        let database = Database::in_folder_now(self.folder(), "order");
+        let ids = postgres::texts_now(&database, "SELECT order_id::text FROM orders");
+        ids.iter().map(|id| OrderId::from_uuid(id.parse().unwrap())).collect()
+    }
 }
 
 fn path(path: &Path) -> &str {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
+use trellis_testkit::Database;
 
 pub(crate) use bottleneck::Bottleneck;
 pub(crate) use caller::{Customer, as_admin, purchase, request_id};
@@ -30,6 +31,9 @@ pub(crate) struct Shop {
     pub(crate) processes: Vec<Process>,
     folder: TempDir,
 }
+
+/// The services that keep records.
+pub(crate) const KEEPERS: [&str; 5] = ["user", "inventory", "payment", "order", "recommendation"];
 
 const ADMIN_TOKEN: &str = "test-admin-token";
 
@@ -124,7 +128,19 @@ pub(crate) fn trellis(folder: &Path, arguments: &[&str]) -> Command {
         .env("TRELLIS_DATA_DIR", data(folder))
         .env("TRELLIS_ADMIN_TOKEN", ADMIN_TOKEN)
         .args(arguments);
+    if Database::is_postgres_chosen() {
+        for role in KEEPERS {
+            let variable = format!("TRELLIS_{}_DATABASE", role.to_uppercase());
+            command.env(variable, Database::in_folder_now(folder, role));
+        }
+    }
     command
+}
+
+/// Whether this run keeps its records in files. A test that is about files says so by
+/// asking, and is none of a run on Postgres.
+pub(crate) fn keeps_files() -> bool {
+    !Database::is_postgres_chosen()
 }
 
 /// Runs `command` through a shell script that ends in `exec "$@"`.

@@ -39,7 +39,7 @@ async fn only_units_that_wrote_are_commits() {
 
     note(&database, "one").await.unwrap();
     note(&database, "one").await.unwrap_err();
-    database.write(|tx| async move { Ok::<_, Error>(drop(tx)) }).await.unwrap();
+    database.write(|_tx| async { Ok::<_, Error>(()) }).await.unwrap();
     assert_eq!(notes(&database).await, ["one"]);
 
     assert_eq!(faults.commits(), 1);

@@ -38,7 +38,7 @@ async fn a_unit_that_was_under_way_when_its_server_died_never_happened() {
         Ok::<_, Error>(())
     };
 
-    let lost = database.write(|tx| dies(tx)).await.unwrap_err();
+    let lost = database.write(&dies).await.unwrap_err();
     server.resume().await;
 
     assert!(matches!(lost, Error::Lost(_)), "{lost:?}");
@@ -55,7 +55,7 @@ async fn who_waits_for_a_server_that_is_stopped_is_told_in_time() {
     server.stop();
     let deadline = Some(Instant::now() + Duration::from_millis(300));
     let inbound = Inbound { deadline, ..Inbound::default() };
-    let (answer, _) = context::scope(inbound, note(&database, "meanwhile")).await;
+    let (answer, _) = context::scope(inbound, Box::pin(note(&database, "meanwhile"))).await;
     server.go_on();
 
     assert!(matches!(answer.unwrap_err(), Error::Lost(_)));

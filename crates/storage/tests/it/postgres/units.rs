@@ -26,7 +26,7 @@ async fn a_unit_that_fails_leaves_nothing_behind() {
         sqlx::query("INSERT INTO notes (text) VALUES ('half')").execute(&mut *tx).await?;
         Err::<(), _>(Error::Overloaded)
     };
-    let failed = database.write(|tx| fails(tx)).await.unwrap_err();
+    let failed = database.write(&fails).await.unwrap_err();
     assert!(matches!(failed, Error::Overloaded));
     assert_eq!(notes(&database).await, [""; 0]);
 }
@@ -40,7 +40,7 @@ async fn a_unit_that_hides_a_failed_statement_is_not_taken_for_done() {
         let _ = hidden.execute(&mut *tx).await;
         Ok::<_, Error>(())
     };
-    database.write(|tx| hides(tx)).await.unwrap_err();
+    database.write(&hides).await.unwrap_err();
     assert_eq!(notes(&database).await, [""; 0]);
     note(&database, "after it").await.unwrap();
 }
@@ -61,7 +61,7 @@ async fn a_refusal_names_its_constraint_and_no_value() {
             sqlx::query_scalar("SELECT text::bigint FROM notes").fetch_one(&mut *tx).await?,
         )
     };
-    let no_number = database.look_up(|tx| number(tx)).await.unwrap_err();
+    let no_number = database.look_up(&number).await.unwrap_err();
     assert!(matches!(no_number, Error::Statement(_)), "{no_number:?}");
     assert!(!format!("{no_number:?}").contains("hunter2"), "{no_number:?}");
 }
@@ -95,7 +95,7 @@ async fn units_in_a_deadlock_are_all_done_in_the_end() {
         let sum = "SELECT sum(number)::bigint FROM notes";
         Ok::<i64, Error>(sqlx::query_scalar(sum).fetch_one(&mut *tx).await?)
     };
-    assert_eq!(database.look_up(|tx| sum(tx)).await.unwrap(), 4);
+    assert_eq!(database.look_up(&sum).await.unwrap(), 4);
 }
 
 #[tokio::test]
@@ -108,13 +108,13 @@ async fn a_read_sees_one_moment_and_changes_nothing() {
         let after: i64 = sqlx::query_scalar(count).fetch_one(&mut *tx).await?;
         Ok::<_, Error>((before, after))
     };
-    assert_eq!(database.read(|tx| counts(tx)).await.unwrap(), (0, 0));
+    assert_eq!(database.read(&counts).await.unwrap(), (0, 0));
 
     let writes = async |mut tx: Tx| {
         sqlx::query("DELETE FROM notes").execute(&mut *tx).await?;
         Ok::<_, Error>(())
     };
-    let refused = database.read(|tx| writes(tx)).await.unwrap_err();
+    let refused = database.read(&writes).await.unwrap_err();
     assert!(matches!(refused, Error::ReadOnly(_)), "{refused:?}");
 }
 
@@ -131,7 +131,7 @@ async fn a_unit_whose_caller_went_away_is_undone_and_its_connection_used_again()
     };
 
     tokio::select! {
-        _ = database.write(|tx| hangs(tx)) => panic!("it hangs"),
+        _ = database.write(&hangs) => panic!("it hangs"),
         () = begun.notified() => {}
     }
 
@@ -148,8 +148,8 @@ async fn a_statement_ends_with_the_deadline_of_its_call() {
         sqlx::query("SELECT pg_sleep(60)").execute(&mut *tx).await?;
         Ok::<_, Error>(())
     };
-    let work = database.write(|tx| sleeps(tx));
-    let (answer, _) = context::scope(inbound, work).await;
+    let work = database.write(&sleeps);
+    let (answer, _) = context::scope(inbound, Box::pin(work)).await;
     assert!(matches!(answer.unwrap_err(), Error::Busy(_)));
 }
 
