@@ -46,8 +46,8 @@ e2e:
     scripts/replay-check.sh
     scripts/readme-session.sh
 
-# Measures, and prints the tables of BENCHMARKS.md. Takes about twenty minutes.
-bench: bench-shop bench-telemetry bench-resilience
+# Measures, and prints the tables of BENCHMARKS.md. Takes about half an hour.
+bench: bench-shop bench-telemetry bench-postgres bench-resilience
 
 # The shop against bare inserts, on one disk.
 bench-shop:
@@ -56,6 +56,10 @@ bench-shop:
 # A shop with telemetry against one without.
 bench-telemetry:
     scripts/bench-telemetry.sh
+
+# What needs a Postgres server.
+bench-postgres:
+    scripts/bench-postgres.sh
 
 # The resilience crate against others, in one run.
 bench-resilience:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Replays real orders against the shop, looks whether the dashboards have something to
 # show, and audits its records: once with every service in one process, once as a fleet
-# of six processes.
+# of six processes, and once as a fleet on a Postgres server, in which each service that
+# can be has two processes.
 #
-#   scripts/replay-check.sh [one|fleet]
+#   scripts/replay-check.sh [one|fleet|postgres]
 #
 #   RETAIL_CSV  the "Online Retail" data set as .csv or .csv.xz; without it a
 #               small file of the same form is made
@@ -11,6 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/processes.sh
+. scripts/postgres.sh
 
 limit=${LIMIT:-1500}
 csv=$work/retail.csv
@@ -90,16 +92,47 @@ fleet() {
   audit
 }
 
+# The dashboards show what files do, and there are none here.
+fleet_on_postgres() {
+  local role number peers
+  say "a fleet of ten processes on Postgres, $limit invoices"
+  export TRELLIS_ADMIN_TOKEN
+  TRELLIS_ADMIN_TOKEN=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+  postgres_start
+  timeout 60 "$binary" migrate
+  for role in inventory payment recommendation order user; do
+    peers=()
+    for number in 1 2; do
+      # Only the sandbox, which plays a company outside, keeps a file; it has one counter.
+      [ "$role$number" != payment2 ] || continue
+      start "$role$number" "$role"
+      peers+=("http://${address[$role$number]}")
+    done
+    export "TRELLIS_PEERS_${role^^}=$(IFS=,; echo "${peers[*]}")"
+  done
+  start gateway gateway
+  trade "${address[gateway]}"
+  for role in gateway user2 user1 order2 order1 recommendation2 recommendation1 payment1 \
+    inventory2 inventory1; do
+    stop "$role"
+  done
+  audit
+  postgres_stop
+}
+
 build
 data
-case ${1:-both} in
+case ${1:-all} in
   one) one_process ;;
   fleet) fleet ;;
-  both)
+  postgres) fleet_on_postgres ;;
+  all)
     one_process
     rm -rf "$TRELLIS_DATA_DIR"
     fleet
+    rm -rf "$TRELLIS_DATA_DIR"
+    fleet_on_postgres
     ;;
-  *) fail "what is $1? one, fleet, or nothing for both" ;;
+  *) fail "what is $1? one, fleet, postgres, or nothing for all" ;;
 esac
 say 'the records agree'
