@@ -50,7 +50,7 @@ struct Shared {
     url: PostgresUrl,
     pool: PgPool,
     faults: Faults,
-    meters: Arc<Meters>,
+    meters: Meters,
     losses: Losses,
     turns: Turns,
     read_only: bool,
@@ -76,10 +76,12 @@ impl Postgres {
             let losses = Losses::default();
             let pool = connect::pool(url, options, losses.clone());
             let turns = Turns::new(pool.options().get_max_connections());
-            let meters = Meters::new(&options.metrics, url, &pool, &turns);
+            let meters = Meters::new(&options.metrics, url, &pool);
             let (url, faults, read_only) = (url.clone(), options.faults.clone(), options.read_only);
             let shared = Shared { url, pool, faults, meters, losses, turns, read_only };
-            Ok(Self { shared: Arc::new(shared) })
+            let shared = Arc::new(shared);
+            shared.meters.watch(&shared);
+            Ok(Self { shared })
         };
         open.await.map_err(|error: Error| Error::Server { url: url.clone(), source: error.into() })
     }

@@ -6,7 +6,7 @@ use quanta::Instant;
 use sqlx::PgPool;
 use trellis_telemetry::Metrics;
 
-use super::turns::Turns;
+use super::Shared;
 use crate::{
     PostgresUrl,
     meters::{Operations, PoolMeters},
@@ -19,26 +19,27 @@ const SYSTEM: &str = "postgresql";
 #[derive(Debug)]
 pub(super) struct Meters {
     pub(super) operations: Operations,
-    connections: PoolMeters,
+    connections: Arc<PoolMeters>,
 }
 
 impl Meters {
-    /// Has the connections looked at before each reading of the metrics.
-    pub(super) fn new(
-        metrics: &Metrics,
-        url: &PostgresUrl,
-        pool: &PgPool,
-        turns: &Turns,
-    ) -> Arc<Self> {
+    pub(super) fn new(metrics: &Metrics, url: &PostgresUrl, pool: &PgPool) -> Self {
         let name = url.options().get_database().unwrap_or_default().to_owned();
         let max = pool.options().get_max_connections() as usize;
-        let meters = Arc::new(Self {
-            connections: PoolMeters::new(metrics, &name, max),
+        Self {
+            connections: Arc::new(PoolMeters::new(metrics, &name, max)),
             operations: Operations::new(metrics, SYSTEM, name.into()),
+        }
+    }
+
+    /// Has the connections looked at before each reading of the metrics, as long as
+    /// `shared` is there; this does not keep it. One that is gone has no connections.
+    pub(super) fn watch(&self, shared: &Arc<Shared>) {
+        let (connections, shared) = (Arc::clone(&self.connections), Arc::downgrade(shared));
+        self.operations.metrics().before_reading(move || {
+            let look = |shared: Arc<Shared>| shared.turns.look(&shared.pool);
+            connections.set(shared.upgrade().map(look).unwrap_or_default());
         });
-        let (seen, pool, turns) = (Arc::clone(&meters), pool.clone(), turns.clone());
-        metrics.before_reading(move || seen.connections.set(turns.look(&pool)));
-        meters
     }
 
     pub(super) fn waited(&self, since: Instant) {

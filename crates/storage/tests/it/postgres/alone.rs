@@ -1,6 +1,8 @@
 //! Handles that may not write, and servers that are not there.
 
 use trellis_storage::{Error, Options};
+use trellis_telemetry::Metrics;
+use trellis_testkit::postgres;
 
 use super::{note, notes, notes_database, open};
 
@@ -22,6 +24,22 @@ async fn after_it_was_closed_a_handle_answers_so() {
     database.close().await;
     let closed = note(&database, "late").await.unwrap_err();
     assert!(matches!(closed, Error::Closed), "{closed:?}");
+}
+
+#[tokio::test]
+async fn a_handle_that_is_gone_leaves_no_connection_even_if_its_metrics_are_still_read() {
+    let Some((database, kept)) = notes_database().await else { return };
+    let metrics = Metrics::default();
+    let options = Options { metrics: metrics.clone(), ..Options::default() };
+    let counting = open(kept.url(), &options).await.unwrap();
+    note(&counting, "kept").await.unwrap();
+
+    drop((database, counting));
+
+    assert!(metrics.text().contains("state=\"idle\"} 0"), "{}", metrics.text());
+    // The server refuses while somebody is connected.
+    let (server, name) = kept.url().rsplit_once('/').unwrap();
+    postgres::execute(&format!("{server}/postgres"), &format!("DROP DATABASE {name}")).await;
 }
 
 #[tokio::test]
