@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use rusqlite::Connection;
+use rusqlite::types::Value;
 use tempfile::TempDir;
 
 use crate::postgres;
@@ -90,13 +92,23 @@ impl Database {
     /// Runs SQL in it, beside everybody and without foreign keys in the way.
     pub async fn tamper(&self, sql: &str) {
         if let Some(path) = self.url.strip_prefix("sqlite:") {
-            let connection = rusqlite::Connection::open(path).expect("the file is there");
+            let connection = Connection::open(path).expect("the file is there");
             connection.pragma_update(None, "foreign_keys", false).expect("a switch");
             connection.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         } else {
             let sql = format!("SET session_replication_role = replica; {sql}");
             postgres::execute(&self.url, &sql).await;
         }
+    }
+
+    /// Runs one statement in it, beside everybody. The rows are what it finds, as texts;
+    /// an error is what the database says.
+    pub async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+        let Some(path) = self.url.strip_prefix("sqlite:") else {
+            return postgres::query(&self.url, sql).await;
+        };
+        let connection = Connection::open(path).expect("the file is there");
+        query(&connection, sql).map_err(|error| error.to_string())
     }
 
     /// All that is kept in it, byte by byte and in no order.
@@ -141,5 +153,22 @@ pub(crate) fn now<T: Send>(work: impl Future<Output = T> + Send) -> T {
             runtime.enable_all().build().expect("a runtime").block_on(work)
         };
         scope.spawn(runtime).join().expect("it does not panic")
+    })
+}
+
+fn query(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<Vec<Option<String>>>> {
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.column_count();
+    let cells = |row: &rusqlite::Row<'_>| (0..columns).map(|column| cell(row, column)).collect();
+    statement.query_map([], cells)?.collect()
+}
+
+fn cell(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(match row.get(column)? {
+        Value::Null => None,
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Real(number) => Some(number.to_string()),
+        Value::Text(text) => Some(text),
+        Value::Blob(bytes) => Some(format!("{bytes:02x?}")),
     })
 }

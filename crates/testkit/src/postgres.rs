@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Row as _, ValueRef as _};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -198,6 +198,20 @@ pub fn texts_now(url: &str, query: &'static str) -> Vec<String> {
         let texts = sqlx::query_scalar(query).fetch_all(&mut connect(url).await).await;
         texts.unwrap_or_else(|error| panic!("{query}: {error}"))
     })
+}
+
+/// Runs one statement in the database at `url`, beside everybody.
+pub(crate) async fn query(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+    let mut connection = connect(url).await;
+    // Without parameters, a server answers with texts.
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await;
+    let rows = rows.map_err(|error| error.to_string())?;
+    Ok(rows.iter().map(|row| (0..row.len()).map(|column| cell(row, column)).collect()).collect())
+}
+
+fn cell(row: &PgRow, column: usize) -> Option<String> {
+    let value = row.try_get_raw(column).expect("it has so many columns");
+    (!value.is_null()).then(|| value.as_str().expect("it is a text").to_owned())
 }
 
 /// All rows of all tables.
