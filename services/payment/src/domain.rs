@@ -10,4 +10,4 @@ mod token;
 
 pub use ledger::{Account, Entry, EntryKind, ParseEntryKindError, Posting};
 pub use payment::{Change, Intent, Payment, Refusal, State, Trace};
-pub use token::{Code, ParseTokenError, PaymentToken, Reference};
+pub use token::{Code, ParseReferenceError, ParseTokenError, PaymentToken, Reference};

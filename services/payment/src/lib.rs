@@ -28,8 +28,8 @@ use trellis_chassis::{Clock, Shutdown};
 
 pub use cashier::Cashier;
 pub use domain::{
-    Account, Change, Code, Entry, EntryKind, Intent, ParseEntryKindError, ParseTokenError, Payment,
-    PaymentToken, Posting, Reference, Refusal, State, Trace,
+    Account, Change, Code, Entry, EntryKind, Intent, ParseEntryKindError, ParseReferenceError,
+    ParseTokenError, Payment, PaymentToken, Posting, Reference, Refusal, State, Trace,
 };
 pub use error::Error;
 pub use processor::Processor;

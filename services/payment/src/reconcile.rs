@@ -2,7 +2,8 @@
 //!
 //! A caller who repeats its calls settles a payment itself; this is for callers
 //! who crashed, and for authorizations that turn up after their void. Every
-//! instance may do it at once, since settling is idempotent.
+//! instance may do it at once: settling is idempotent, and of several looks at one
+//! payment that settle nothing, only the first counts and puts it off.
 
 use futures::StreamExt as _;
 use time::{Duration, OffsetDateTime};
@@ -71,7 +72,7 @@ pub async fn pass(cashier: &Cashier) -> Result<usize, Error> {
 
 /// Settles one payment, or puts it off behind all others.
 async fn look(cashier: &Cashier, due: Due) -> Result<bool, Error> {
-    let Due { payment, attempts } = due;
+    let Due { payment, attempts, .. } = due;
     let mut was_held_back = false;
     match cashier.settle(payment).await {
         Ok(true) => {
@@ -92,7 +93,7 @@ async fn look(cashier: &Cashier, due: Due) -> Result<bool, Error> {
         Err(_) => Some(cashier.clock.now() + LONGEST_PAUSE),
     };
     // Nobody has looked if the processor was not asked: a tombstone has few looks.
-    cashier.store.postpone(payment, until, u32::from(!was_held_back)).await?;
+    cashier.store.postpone(due, until, u32::from(!was_held_back)).await?;
     Ok(false)
 }
 

@@ -3,6 +3,8 @@
 //! Each method is a whole unit of work, so nobody can hold a transaction open
 //! while the processor is asked.
 
+mod postgres;
+mod row;
 mod sqlite;
 
 use std::sync::Arc;
@@ -15,14 +17,16 @@ use trellis_storage::Url;
 use crate::domain::{Change, EntryKind, Intent, Payment};
 use crate::error::Error;
 
-pub use sqlite::SqliteStore;
+use self::postgres::PostgresStore;
+use self::sqlite::SqliteStore;
 
 /// How long a payment may stay unsettled before the reconciler looks at it:
 /// longer than a call to the processor takes.
 pub const GRACE: Duration = Duration::seconds(30);
 
-/// The promise: a payment only ever goes on from the state that is stored, and
-/// money that has moved stands in the ledger in the same transaction.
+/// The promise: a payment only ever goes on from the state that is stored, whoever
+/// else changes it at the same moment, and money that has moved stands in the ledger
+/// in the same transaction.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Records that the processor is about to be asked, unless the payment is
@@ -53,10 +57,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Puts off the next look at a payment, for ever if `until` is `None`, and counts
     /// `looks` that settled nothing. Does nothing when the payment has been settled
-    /// since.
+    /// since, or put off by another who looked at it.
     async fn postpone(
         &self,
-        id: PaymentId,
+        due: Due,
         until: Option<OffsetDateTime>,
         looks: u32,
     ) -> Result<(), Error>;
@@ -72,6 +76,8 @@ pub struct Due {
     pub payment: PaymentId,
     /// How many looks have settled nothing.
     pub attempts: u32,
+    /// Since when it is due.
+    pub since: OffsetDateTime,
 }
 
 /// What payments and ledger add up to. Lists hold at most 100 entries.
@@ -119,8 +125,8 @@ pub async fn open(
     database: &Url,
     options: &trellis_storage::Options,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    match database {
-        Url::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, options)?)),
-        Url::Postgres(_) => anyhow::bail!("the payment service keeps its records in a file"),
-    }
+    Ok(match database {
+        Url::Sqlite(path) => Arc::new(SqliteStore::open(path, options)?),
+        Url::Postgres(url) => Arc::new(PostgresStore::open(url, options).await?),
+    })
 }

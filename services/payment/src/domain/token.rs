@@ -21,9 +21,15 @@ pub enum ParseTokenError {
     Form,
 }
 
-/// The processor's own name for an authorization.
+/// The processor's own name for an authorization: 1 to 255 characters, none of them a
+/// control character, which not every database keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference(Box<str>);
+
+/// A text that cannot name an authorization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 255 characters without control characters")]
+pub struct ParseReferenceError;
 
 /// Why the processor refused, such as `insufficient_funds`: 1 to 64 of `[a-z0-9_]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +79,7 @@ impl fmt::Debug for PaymentToken {
 }
 
 impl Reference {
-    /// Takes the processor's word for it.
+    /// One that was parsed before, or that was made up here.
     pub fn new(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
     }
@@ -81,6 +87,18 @@ impl Reference {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ParseReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ParseReferenceError> {
+        let length = text.chars().take(256).count();
+        if !(1..=255).contains(&length) || text.chars().any(char::is_control) {
+            return Err(ParseReferenceError);
+        }
+        Ok(Self(text.into()))
     }
 }
 
@@ -143,6 +161,16 @@ mod tests {
         let token: PaymentToken = "tok_visible".parse().unwrap();
 
         assert!(!format!("{token:?}").contains("visible"));
+    }
+
+    #[test]
+    fn a_reference_is_what_every_database_can_keep() {
+        for text in ["pi_1", "é/ü", &"a".repeat(255)] {
+            assert_eq!(text.parse::<Reference>().unwrap().as_str(), text);
+        }
+        for text in ["", "pi_\0", "pi\n1", &"a".repeat(256)] {
+            assert_eq!(text.parse::<Reference>(), Err(ParseReferenceError));
+        }
     }
 
     #[test]

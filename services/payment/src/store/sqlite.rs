@@ -8,11 +8,12 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use time::OffsetDateTime;
 use trellis_api::id::PaymentId;
-use trellis_storage::{Migration, Options, Sqlite, micros};
+use trellis_storage::{Migration, Options, Sqlite, from_micros, micros};
 
-use self::rows::{COLUMNS, fingerprint, payment};
+use self::rows::{COLUMNS, payment};
+use super::row::{StateColumns, fingerprint, is_unsettled};
 use super::{Books, Due, GRACE, Store};
-use crate::domain::{Change, Entry, Intent, Payment, State};
+use crate::domain::{Change, Entry, Intent, Payment};
 use crate::error::Error;
 
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -22,13 +23,13 @@ const MIGRATIONS: &[Migration] = &[Migration {
 
 /// Payments and the ledger in one SQLite file.
 #[derive(Clone, Debug)]
-pub struct SqliteStore {
+pub(super) struct SqliteStore {
     database: Sqlite,
 }
 
 impl SqliteStore {
     /// Opens the file, and makes it when there is none. Blocks.
-    pub fn open(path: &Path, options: &Options) -> Result<Self, trellis_storage::Error> {
+    pub(super) fn open(path: &Path, options: &Options) -> Result<Self, trellis_storage::Error> {
         Ok(Self { database: Sqlite::open(path, MIGRATIONS, options)? })
     }
 }
@@ -95,11 +96,12 @@ impl Store for SqliteStore {
         self.database
             .read(move |db| {
                 let mut statement = db.prepare_cached(
-                    "SELECT payment_id, attempts FROM payments WHERE next_attempt_time <= ?1
-                     ORDER BY next_attempt_time LIMIT ?2",
+                    "SELECT payment_id, attempts, next_attempt_time FROM payments
+                     WHERE next_attempt_time <= ?1 ORDER BY next_attempt_time LIMIT ?2",
                 )?;
                 let due = statement.query_map(params![micros(now), limit], |row| {
-                    Ok(Due { payment: rows::parse(row, 0)?, attempts: row.get(1)? })
+                    let (payment, attempts) = (rows::parse(row, 0)?, row.get(1)?);
+                    Ok(Due { payment, attempts, since: from_micros(row.get(2)?) })
                 })?;
                 Ok(due.collect::<Result<_, _>>()?)
             })
@@ -108,17 +110,22 @@ impl Store for SqliteStore {
 
     async fn postpone(
         &self,
-        id: PaymentId,
+        due: Due,
         until: Option<OffsetDateTime>,
         looks: u32,
     ) -> Result<(), Error> {
         self.database
             .write(move |tx| {
                 tx.prepare_cached(
-                    "UPDATE payments SET next_attempt_time = ?2, attempts = attempts + ?3
-                     WHERE payment_id = ?1 AND next_attempt_time IS NOT NULL",
+                    "UPDATE payments SET next_attempt_time = ?3, attempts = attempts + ?4
+                     WHERE payment_id = ?1 AND next_attempt_time = ?2",
                 )?
-                .execute(params![id.to_string(), until.map(micros), looks])?;
+                .execute(params![
+                    due.payment.to_string(),
+                    micros(due.since),
+                    until.map(micros),
+                    looks
+                ])?;
                 Ok(())
             })
             .await
@@ -151,7 +158,7 @@ fn insert(
     payment: &Payment,
     fingerprint: Option<&[u8; 32]>,
 ) -> Result<bool, Error> {
-    let columns = rows::state(&payment.state);
+    let columns = StateColumns::from(&payment.state);
     let inserted = tx
         .prepare_cached(
             "INSERT INTO payments (
@@ -184,8 +191,7 @@ fn change(
     let Some((after, entry)) = before.apply(change, now)? else {
         return Ok(before);
     };
-    let columns = rows::state(&after.state);
-    let unsettled = matches!(after.state, State::Authorizing { .. } | State::Voiding { .. });
+    let columns = StateColumns::from(&after.state);
     let updated = tx
         .prepare_cached(
             "UPDATE payments
@@ -203,7 +209,7 @@ fn change(
             columns.decline_code,
             columns.capture_refusal,
             micros(after.update_time),
-            unsettled.then(|| micros(now + GRACE)),
+            is_unsettled(&after.state).then(|| micros(now + GRACE)),
         ])?;
     debug_assert_eq!(updated, 1, "nobody else writes inside this transaction");
     if let Some(entry) = entry {

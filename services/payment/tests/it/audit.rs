@@ -8,7 +8,7 @@ use crate::kit::World;
 
 #[tokio::test]
 async fn the_audit_hands_out_every_payment_and_finds_nothing_wrong() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let mut captured = 0;
     for number in 0..520 {
@@ -47,7 +47,7 @@ async fn the_audit_hands_out_every_payment_and_finds_nothing_wrong() {
 
 #[tokio::test]
 async fn a_second_capture_at_the_processor_is_found() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();
@@ -69,7 +69,7 @@ async fn a_second_capture_at_the_processor_is_found() {
 
 #[tokio::test]
 async fn money_that_is_missing_from_the_ledger_is_found() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let (forgotten, doctored) = (world.new_id(), world.new_id());
     for id in [forgotten, doctored] {
@@ -77,19 +77,14 @@ async fn money_that_is_missing_from_the_ledger_is_found() {
     }
     service.capture(doctored).await.unwrap();
     service.stop().await;
-    let path = world.directory.path().join("payment.sqlite");
-    let database = rusqlite::Connection::open(path).unwrap();
-    let forgotten = forgotten.to_string();
-    database
-        .execute("UPDATE payments SET state = 'captured' WHERE payment_id = ?1", [&forgotten])
-        .unwrap();
-    database
-        .execute_batch(
-            "DROP TRIGGER ledger_postings_stay;
-             UPDATE ledger_postings SET minor_units = -1249 WHERE account = 'sales_revenue'",
-        )
-        .unwrap();
-    drop(database);
+    let tampering = "
+        UPDATE payments SET state = 'captured' WHERE state = 'authorized';
+        UPDATE ledger_postings SET minor_units = -1249 WHERE account = 'sales_revenue';
+    ";
+    if world.database.url().starts_with("sqlite:") {
+        world.database.tamper("DROP TRIGGER ledger_postings_stay").await;
+    }
+    world.database.tamper(tampering).await;
 
     let service = world.start().await;
     let (checks, _) = service.audit().await;
@@ -101,5 +96,6 @@ async fn money_that_is_missing_from_the_ledger_is_found() {
     assert_eq!(subjects(1), [doctored.to_string().as_str(), "GBP"]);
     assert_eq!(subjects(2), ["GBP", "GBP"]);
     // Once by the processor, once by the ledger.
+    let forgotten = forgotten.to_string();
     assert_eq!(subjects(3), [forgotten.as_str(), forgotten.as_str()]);
 }

@@ -10,7 +10,7 @@ use crate::kit::{World, assert_declined, assert_failed, assert_refused, assert_u
 
 #[tokio::test]
 async fn a_good_token_is_authorized() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
 
@@ -25,7 +25,7 @@ async fn a_good_token_is_authorized() {
 
 #[tokio::test]
 async fn every_bad_card_is_declined_with_its_code_and_stays_declined() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     for (token, code) in [
         ("tok_declined", "card_declined"),
@@ -47,7 +47,7 @@ async fn every_bad_card_is_declined_with_its_code_and_stays_declined() {
 
 #[tokio::test]
 async fn a_repeated_authorization_blocks_the_amount_once() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
 
@@ -60,7 +60,7 @@ async fn a_repeated_authorization_blocks_the_amount_once() {
 
 #[tokio::test]
 async fn sixty_four_calls_at_once_make_one_authorization() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
 
@@ -76,7 +76,7 @@ async fn sixty_four_calls_at_once_make_one_authorization() {
 
 #[tokio::test]
 async fn an_answer_that_was_lost_is_found_out_by_asking_again() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
 
@@ -93,7 +93,7 @@ async fn an_answer_that_was_lost_is_found_out_by_asking_again() {
 
 #[tokio::test]
 async fn a_lost_refusal_is_found_out_too() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
 
@@ -104,7 +104,7 @@ async fn a_lost_refusal_is_found_out_too() {
 
 #[tokio::test]
 async fn a_payment_id_is_for_one_amount_and_one_token() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     let declined = world.new_id();
@@ -123,7 +123,7 @@ async fn a_payment_id_is_for_one_amount_and_one_token() {
 
 #[tokio::test]
 async fn an_authorization_that_was_captured_since_still_counts_as_one() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();
@@ -134,7 +134,7 @@ async fn an_authorization_that_was_captured_since_still_counts_as_one() {
 
 #[tokio::test]
 async fn a_card_number_is_refused_and_kept_nowhere() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     for number in ["4242424242424242", "4242 4242 4242 4242", "3782-822463-10005"] {
         let id = world.new_id();
@@ -150,7 +150,7 @@ async fn a_card_number_is_refused_and_kept_nowhere() {
 
 #[tokio::test]
 async fn every_bad_field_is_named() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let request = pb::AuthorizePaymentRequest {
         payment_id: "order_01h455vb4pex5vsknk084sn02q".to_owned(),
@@ -170,7 +170,7 @@ async fn every_bad_field_is_named() {
 
 #[tokio::test]
 async fn a_key_that_the_processor_has_forgotten_is_not_used_again() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_unknown_once").await.unwrap_err();
@@ -185,7 +185,7 @@ async fn a_key_that_the_processor_has_forgotten_is_not_used_again() {
 
 #[tokio::test]
 async fn after_a_void_nothing_can_be_authorized() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();

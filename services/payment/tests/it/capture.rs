@@ -10,7 +10,7 @@ use crate::kit::{World, assert_declined, assert_failed, assert_refused, assert_u
 
 #[tokio::test]
 async fn a_capture_stands_in_the_ledger_once_however_often_it_is_asked_for() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();
@@ -29,7 +29,7 @@ async fn a_capture_stands_in_the_ledger_once_however_often_it_is_asked_for() {
 
 #[tokio::test]
 async fn only_what_is_authorized_can_be_captured() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let never_came = world.new_id();
     let unknown = world.new_id();
@@ -47,7 +47,7 @@ async fn only_what_is_authorized_can_be_captured() {
 
 #[tokio::test]
 async fn a_capture_that_is_refused_for_good_stays_refused_and_can_be_voided() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_capture_fails").await.unwrap();
@@ -64,7 +64,7 @@ async fn a_capture_that_is_refused_for_good_stays_refused_and_can_be_voided() {
 
 #[tokio::test]
 async fn a_lost_answer_to_a_capture_is_found_out_by_asking_again() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_capture_unknown_once").await.unwrap();
@@ -80,54 +80,49 @@ async fn a_lost_answer_to_a_capture_is_found_out_by_asking_again() {
 
 #[tokio::test]
 async fn a_capture_moves_money_from_one_account_to_another() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();
     service.capture(id).await.unwrap();
     service.stop().await;
 
-    let database =
-        rusqlite::Connection::open(world.directory.path().join("payment.sqlite")).unwrap();
-    let mut statement = database
-        .prepare(
-            "SELECT kind, account, minor_units FROM ledger_entries
-             JOIN ledger_postings USING (entry_id) ORDER BY minor_units DESC",
-        )
-        .unwrap();
-    let postings: Vec<(String, String, i64)> = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let sql = "SELECT kind, account, minor_units FROM ledger_entries
+               NATURAL JOIN ledger_postings ORDER BY minor_units DESC";
+    let postings = world.database.query(sql).await.unwrap();
 
-    let capture = EntryKind::Capture.as_str();
-    let expected = [
-        (capture.to_owned(), "processor_receivable".to_owned(), 1_250),
-        (capture.to_owned(), "sales_revenue".to_owned(), -1_250),
-    ];
+    let row = |account: &str, minor_units: &str| {
+        [EntryKind::Capture.as_str(), account, minor_units].map(|text| Some(text.to_owned()))
+    };
+    let expected = [row("processor_receivable", "1250"), row("sales_revenue", "-1250")];
     assert_eq!(postings, expected);
 }
 
 #[tokio::test]
 async fn the_ledger_is_only_ever_added_to() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();
     service.capture(id).await.unwrap();
     service.stop().await;
 
-    let database =
-        rusqlite::Connection::open(world.directory.path().join("payment.sqlite")).unwrap();
-    for statement in [
-        "UPDATE ledger_postings SET minor_units = minor_units * 2",
-        "DELETE FROM ledger_postings",
-        "UPDATE ledger_entries SET kind = 'refund'",
-        "DELETE FROM ledger_entries",
-        "INSERT INTO ledger_entries (payment_id, kind, create_time)
-         SELECT payment_id, kind, 0 FROM ledger_entries",
+    let (again, once) = if world.database.url().starts_with("sqlite:") {
+        let again = "INSERT INTO ledger_entries (payment_id, kind, create_time)
+                     SELECT payment_id, kind, 0 FROM ledger_entries";
+        (again, "ledger_entries.payment_id, ledger_entries.kind")
+    } else {
+        ("INSERT INTO ledger_entries SELECT * FROM ledger_entries", "ledger_entries_once")
+    };
+    let only_added_to = "the ledger is only ever added to";
+    for (statement, why) in [
+        ("UPDATE ledger_postings SET minor_units = minor_units * 2", only_added_to),
+        ("DELETE FROM ledger_postings", only_added_to),
+        ("UPDATE ledger_entries SET kind = 'refund'", only_added_to),
+        ("DELETE FROM ledger_entries", only_added_to),
+        (again, once),
     ] {
-        database.execute(statement, []).unwrap_err();
+        let refusal = world.database.query(statement).await.unwrap_err();
+        assert!(refusal.contains(why), "{statement}: {refusal}");
     }
 }

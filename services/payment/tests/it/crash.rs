@@ -34,7 +34,7 @@ async fn at_every_commit(
 ) -> u64 {
     for at in 1.. {
         for when in [When::BeforeCommit, When::AfterCommit] {
-            let world = World::new();
+            let world = World::new().await;
             let id = world.new_id();
             let Some(service) = crash(&world, id, (at, when), &life).await else {
                 return at - 1;

@@ -24,7 +24,7 @@ async fn start(world: &World, server: &PaymentIntents) -> Service {
 
 #[tokio::test]
 async fn a_sale_goes_through_and_can_be_refunded() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let service = start(&world, &server).await;
     let id = world.new_id();
 
@@ -55,7 +55,7 @@ async fn a_sale_goes_through_and_can_be_refunded() {
 
 #[tokio::test]
 async fn a_refusal_is_a_decline_with_its_code() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let service = start(&world, &server).await;
 
     assert_declined(service.authorize(world.new_id(), "pm_declined").await, "lost_card");
@@ -73,7 +73,7 @@ async fn whatever_hides_the_answer_the_payment_is_made_once() {
         Trouble::EndlessAnswer,
         Trouble::Silence,
     ] {
-        let (world, server) = (World::new(), PaymentIntents::start().await);
+        let (world, server) = (World::new().await, PaymentIntents::start().await);
         let service = start(&world, &server).await;
         let id = world.new_id();
 
@@ -97,7 +97,7 @@ async fn whatever_hides_the_answer_the_payment_is_made_once() {
 
 #[tokio::test]
 async fn an_authorization_whose_answer_was_lost_is_let_go_by_a_void() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let service = start(&world, &server).await;
     let id = world.new_id();
     server.trouble([Trouble::LostAnswer, Trouble::LostAnswer, Trouble::LostAnswer]);
@@ -116,7 +116,7 @@ async fn an_authorization_whose_answer_was_lost_is_let_go_by_a_void() {
 
 #[tokio::test]
 async fn a_void_that_finds_the_money_taken_says_so() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let service = start(&world, &server).await;
     let id = world.new_id();
     service.authorize(id, "pm_card").await.unwrap();
@@ -131,7 +131,7 @@ async fn a_void_that_finds_the_money_taken_says_so() {
 
 #[tokio::test]
 async fn an_authorization_that_was_cancelled_elsewhere_cannot_be_captured_and_is_voided() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let service = start(&world, &server).await;
     let id = world.new_id();
     service.authorize(id, "pm_card").await.unwrap();
@@ -143,7 +143,7 @@ async fn an_authorization_that_was_cancelled_elsewhere_cannot_be_captured_and_is
 
 #[tokio::test]
 async fn a_payment_with_an_old_key_is_searched_for_and_not_made_again() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let service = start(&world, &server).await;
     let (made, not_made) = (world.new_id(), world.new_id());
     server.trouble([Trouble::LostAnswer, Trouble::Refused(429)]);
@@ -159,7 +159,7 @@ async fn a_payment_with_an_old_key_is_searched_for_and_not_made_again() {
 
 #[tokio::test]
 async fn a_failure_that_the_processor_repeats_is_looked_into() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let service = start(&world, &server).await;
     let (taken, let_go) = (world.new_id(), world.new_id());
 
@@ -184,7 +184,7 @@ async fn a_failure_that_the_processor_repeats_is_looked_into() {
 
 #[tokio::test]
 async fn the_reconciler_asks_again_with_the_same_key() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let service = start(&world, &server).await;
     let id = world.new_id();
     server.trouble([Trouble::LostAnswer]);
@@ -199,7 +199,7 @@ async fn the_reconciler_asks_again_with_the_same_key() {
 
 #[tokio::test]
 async fn a_processor_that_is_away_leaves_the_outcome_unknown() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let service = start(&world, &server).await;
     drop(server);
     let id = world.new_id();
@@ -210,7 +210,7 @@ async fn a_processor_that_is_away_leaves_the_outcome_unknown() {
 
 #[tokio::test]
 async fn a_wrong_key_is_no_decline() {
-    let (world, server) = (World::new(), PaymentIntents::start().await);
+    let (world, server) = (World::new().await, PaymentIntents::start().await);
     let line = Line::default();
     let sandbox = world.sandbox(&Faults::default());
     let service = world.start_over(&Faults::default(), sandbox, line.to(&server, "sk_other")).await;

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use tempfile::TempDir;
 use time::macros::datetime;
 use tonic::{Code, Status};
 use trellis_api::error::{metadata, reason, retry_after};
@@ -17,10 +15,11 @@ use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
 use trellis_payment::processor::{Sandbox, Tally};
 use trellis_payment::{Cashier, Needs, Processor, Settings, Store, reconcile};
 use trellis_storage::{Faults, Options};
+use trellis_testkit::Database;
 
-/// What outlives the service: the files and the clock.
+/// What outlives the service: its database, the sandbox's file and the clock.
 pub(crate) struct World {
-    pub(crate) directory: TempDir,
+    pub(crate) database: Database,
     pub(crate) clock: ManualClock,
 }
 
@@ -34,9 +33,12 @@ pub(crate) struct Service {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
-        let clock = ManualClock::new(datetime!(2026-11-22 10:00 UTC));
-        Self { directory: tempfile::tempdir().unwrap(), clock }
+    pub(crate) async fn new() -> Self {
+        Self::on(Database::chosen("payment").await)
+    }
+
+    pub(crate) fn on(database: Database) -> Self {
+        Self { database, clock: ManualClock::new(datetime!(2026-11-22 10:00 UTC)) }
     }
 
     /// Starts with a sandbox that never crashes.
@@ -57,7 +59,7 @@ impl World {
         sandbox: Sandbox,
         processor: Arc<dyn Processor>,
     ) -> Service {
-        let store = self.store(store);
+        let store = self.store(store).await;
         let clock = Arc::new(self.clock.clone());
         let shutdown = Shutdown::default();
         // The tests reconcile by hand, so that they know when.
@@ -74,15 +76,13 @@ impl World {
     }
 
     pub(crate) fn sandbox(&self, faults: &Faults) -> Sandbox {
-        let path = self.directory.path().join("sandbox.sqlite");
+        let path = self.database.folder().join("sandbox.sqlite");
         Sandbox::open(&path, &options(faults), Arc::new(self.clock.clone())).unwrap()
     }
 
-    pub(crate) fn store(&self, faults: &Faults) -> Arc<dyn Store> {
-        let database = format!("sqlite:{}", self.directory.path().join("payment.sqlite").display());
-        let opened = trellis_payment::store::open(&database.parse().unwrap(), &options(faults))
-            .now_or_never();
-        opened.expect("a file is opened at once").unwrap()
+    pub(crate) async fn store(&self, faults: &Faults) -> Arc<dyn Store> {
+        let url = self.database.url().parse().unwrap();
+        trellis_payment::store::open(&url, &options(faults)).await.unwrap()
     }
 
     pub(crate) fn new_id(&self) -> PaymentId {

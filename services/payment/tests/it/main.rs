@@ -1,4 +1,4 @@
-//! The payment service, asked through its client, on SQLite and with the sandbox.
+//! The payment service, asked through its client, with the sandbox.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -13,6 +13,7 @@ mod crash;
 mod http;
 mod outage;
 mod properties;
+mod race;
 mod reconcile;
 mod refund;
 mod sandbox;

@@ -50,7 +50,7 @@ struct Life {
 
 impl Life {
     async fn begin(tokens: Vec<&'static str>) -> Self {
-        let world = World::new();
+        let world = World::new().await;
         let payments = tokens.into_iter().map(|token| (world.new_id(), token)).collect();
         let service = Some(world.start().await);
         Self { world, payments, faults: Faults::default(), service }

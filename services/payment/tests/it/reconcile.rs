@@ -13,7 +13,7 @@ const LATER: Duration = Duration::from_secs(31);
 
 #[tokio::test]
 async fn unknown_outcomes_are_found_out_after_a_while() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let authorized = world.new_id();
     let declined = world.new_id();
@@ -32,7 +32,7 @@ async fn unknown_outcomes_are_found_out_after_a_while() {
 
 #[tokio::test]
 async fn what_the_processor_never_saw_waits_for_its_caller() {
-    let world = World::new();
+    let world = World::new().await;
     let (healthy, down) = (Faults::default(), Faults::crash(1, When::BeforeCommit));
     let service = world.start_with(&healthy, &down).await;
     let id = world.new_id();
@@ -50,7 +50,7 @@ async fn what_the_processor_never_saw_waits_for_its_caller() {
 
 #[tokio::test]
 async fn a_void_that_was_cut_off_is_finished() {
-    let world = World::new();
+    let world = World::new().await;
     // The sandbox is gone at its second commit, which is the void.
     let (healthy, down) = (Faults::default(), Faults::crash(2, When::BeforeCommit));
     let service = world.start_with(&healthy, &down).await;
@@ -72,7 +72,7 @@ async fn a_void_that_was_cut_off_is_finished() {
 
 #[tokio::test]
 async fn an_authorization_that_turns_up_after_its_void_is_let_go() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.void(id).await.unwrap();
@@ -94,7 +94,7 @@ async fn an_authorization_that_turns_up_after_its_void_is_let_go() {
 
 #[tokio::test]
 async fn payments_that_cannot_be_settled_do_not_hold_up_the_others() {
-    let world = World::new();
+    let world = World::new().await;
     let (healthy, down) = (Faults::default(), Faults::crash(1, When::BeforeCommit));
     let service = world.start_with(&healthy, &down).await;
     for _ in 0..200 {

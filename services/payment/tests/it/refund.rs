@@ -8,7 +8,7 @@ use crate::kit::{World, assert_failed, assert_refused};
 
 #[tokio::test]
 async fn a_refund_gives_everything_back_once() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();
@@ -28,7 +28,7 @@ async fn a_refund_gives_everything_back_once() {
 
 #[tokio::test]
 async fn only_what_was_captured_can_be_refunded() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     assert_failed(service.refund(id).await, Code::NotFound, "PAYMENT_NOT_FOUND");
@@ -39,7 +39,7 @@ async fn only_what_was_captured_can_be_refunded() {
 
 #[tokio::test]
 async fn a_refunded_payment_keeps_the_answers_it_gave_before() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();

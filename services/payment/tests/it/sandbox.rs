@@ -6,9 +6,15 @@ use trellis_api::id::PaymentId;
 use trellis_payment::processor::{Authorization, Charge, Error, Refund, Release};
 use trellis_payment::{Code, Processor as _, Reference};
 use trellis_storage::Faults;
+use trellis_testkit::Database;
 use uuid::Uuid;
 
 use crate::kit::World;
+
+/// The sandbox's books are in a file, whatever the shop's are in.
+fn world() -> World {
+    World::on(Database::sqlite("payment"))
+}
 
 fn charge(payment: PaymentId, token: &str, minor_units: i64) -> Charge {
     let amount = Money::new("GBP".parse().unwrap(), minor_units);
@@ -17,7 +23,7 @@ fn charge(payment: PaymentId, token: &str, minor_units: i64) -> Charge {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_card_is_answered_after_three_seconds_and_a_repetition_at_once() {
-    let world = World::new();
+    let world = world();
     let sandbox = world.sandbox(&Faults::default());
     let charge = charge(world.new_id(), "tok_slow", 1);
     let start = Instant::now();
@@ -33,7 +39,7 @@ async fn a_slow_card_is_answered_after_three_seconds_and_a_repetition_at_once() 
 
 #[tokio::test]
 async fn keys_are_remembered_over_a_restart() {
-    let world = World::new();
+    let world = world();
     let charge = charge(world.new_id(), "tok_unknown_once", 1);
     let sandbox = world.sandbox(&Faults::default());
     assert!(matches!(sandbox.authorize(&charge).await, Err(Error::Unknown(_))));
@@ -48,7 +54,7 @@ async fn keys_are_remembered_over_a_restart() {
 
 #[tokio::test]
 async fn a_key_with_other_content_is_a_mistake() {
-    let world = World::new();
+    let world = world();
     let sandbox = world.sandbox(&Faults::default());
     let id = world.new_id();
     sandbox.authorize(&charge(id, "tok_ok", 1)).await.unwrap();
@@ -60,7 +66,7 @@ async fn a_key_with_other_content_is_a_mistake() {
 
 #[tokio::test]
 async fn the_sandbox_refuses_what_a_processor_would_refuse() {
-    let world = World::new();
+    let world = world();
     let sandbox = world.sandbox(&Faults::default());
     let asked = charge(world.new_id(), "tok_ok", 1);
     let key = Uuid::from_u128(1);

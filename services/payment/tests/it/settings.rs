@@ -62,7 +62,7 @@ fn an_unknown_setting_is_refused() {
 
 #[tokio::test]
 async fn a_token_is_forgotten_once_it_is_used_and_never_printed() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     for token in ["tok_ok", "tok_declined", "tok_unknown_once"] {
         let _ = service.authorize(world.new_id(), token).await;
@@ -78,19 +78,14 @@ async fn a_token_is_forgotten_once_it_is_used_and_never_printed() {
     }
     service.stop().await;
 
-    let path = world.directory.path().join("payment.sqlite");
-    let database = rusqlite::Connection::open(path).unwrap();
-    let mut statement =
-        database.prepare("SELECT state, token FROM payments ORDER BY state").unwrap();
-    let kept: Vec<(String, Option<String>)> = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let kept = world.database.query("SELECT state, token FROM payments").await.unwrap();
+    let mut kept: Vec<_> = kept.into_iter().map(|row| <[_; 2]>::try_from(row).unwrap()).collect();
+    kept.sort();
+    let row = |state: &str, token: Option<&str>| [Some(state.to_owned()), token.map(str::to_owned)];
     let expected = [
-        ("authorized".to_owned(), None),
-        ("authorizing".to_owned(), Some("tok_unknown_once".to_owned())),
-        ("declined".to_owned(), None),
+        row("authorized", None),
+        row("authorizing", Some("tok_unknown_once")),
+        row("declined", None),
     ];
     assert_eq!(kept, expected);
 }

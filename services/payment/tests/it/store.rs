@@ -5,33 +5,14 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime, macros::datetime};
 use trellis_api::Money;
 use trellis_api::id::{Bucket, PaymentId};
-use trellis_payment::store::{Due, GRACE};
+use trellis_payment::store::{self, Due, GRACE};
 use trellis_payment::{
     Change, Code, Error, Intent, Payment, Reference, Refusal, State, Store, Trace,
 };
+use trellis_storage::Options;
+use trellis_testkit::Database;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
-
-#[tokio::test]
-async fn sqlite() {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, contract) in CONTRACT {
-        let database = format!("sqlite:{}", directory.path().join(name).display());
-        let (database, options) = (database.parse().unwrap(), trellis_storage::Options::default());
-        let store = trellis_payment::store::open(&database, &options).await.unwrap();
-        contract(store).await;
-    }
-}
-
-type Clause = fn(Arc<dyn Store>) -> futures::future::BoxFuture<'static, ()>;
-
-const CONTRACT: [(&str, Clause); 5] = [
-    ("first", |store| Box::pin(the_first_intent_counts(store))),
-    ("states", |store| Box::pin(every_state_comes_back_as_it_was_stored(store))),
-    ("void", |store| Box::pin(a_void_is_recorded_for_whatever_there_is(store))),
-    ("due", |store| Box::pin(what_is_unsettled_falls_due_and_can_be_put_off(store))),
-    ("pages", |store| Box::pin(pages_hold_every_payment_once_and_in_order(store))),
-];
 
 fn new_id() -> PaymentId {
     PaymentId::new(NOW, Bucket::random())
@@ -128,20 +109,43 @@ async fn what_is_unsettled_falls_due_and_can_be_put_off(store: Arc<dyn Store>) {
     store.void(tombstone, NOW + Duration::seconds(2)).await.unwrap();
     store.void(tombstone, NOW + Duration::seconds(9)).await.unwrap();
     let due = async |at: OffsetDateTime| store.due(at, 10).await.unwrap();
-    let fresh = |payment| Due { payment, attempts: 0 };
+    let fresh = |payment, since: Duration| Due { payment, attempts: 0, since: NOW + GRACE + since };
+    let (first, second) = (fresh(first, Duration::ZERO), fresh(second, Duration::SECOND));
+    let (settled, tombstone) =
+        (fresh(settled, Duration::ZERO), fresh(tombstone, Duration::seconds(2)));
 
     assert_eq!(due(NOW + GRACE - Duration::SECOND).await, []);
     let later = NOW + GRACE + Duration::seconds(2);
-    assert_eq!(due(later).await, [fresh(first), fresh(second), fresh(tombstone)]);
-    assert_eq!(store.due(later, 1).await.unwrap(), [fresh(first)]);
+    assert_eq!(due(later).await, [first, second, tombstone]);
+    assert_eq!(store.due(later, 1).await.unwrap(), [first]);
 
     store.postpone(first, Some(later + Duration::HOUR), 1).await.unwrap();
     store.postpone(tombstone, None, 1).await.unwrap();
     store.postpone(settled, Some(NOW), 1).await.unwrap();
     store.postpone(second, Some(later), 0).await.unwrap();
-    assert_eq!(due(later).await, [fresh(second)]);
-    let put_off = Due { payment: first, attempts: 1 };
-    assert_eq!(due(later + Duration::HOUR).await, [fresh(second), put_off]);
+    let second = Due { since: later, ..second };
+    assert_eq!(due(later).await, [second]);
+    let put_off = Due { attempts: 1, since: later + Duration::HOUR, ..first };
+    assert_eq!(due(later + Duration::HOUR).await, [second, put_off]);
+}
+
+async fn of_several_looks_at_one_payment_the_first_puts_it_off(store: Arc<dyn Store>) {
+    let id = new_id();
+    store.begin(intent(id, 5, "a"), NOW).await.unwrap();
+    let due = async || store.due(NOW + Duration::DAY, 10).await.unwrap()[0];
+    let picked = due().await;
+
+    store.postpone(picked, Some(NOW + Duration::HOUR), 1).await.unwrap();
+    store.postpone(picked, Some(NOW + Duration::MINUTE), 1).await.unwrap();
+    store.postpone(picked, None, 1).await.unwrap();
+    let once = Due { attempts: 1, since: NOW + Duration::HOUR, ..picked };
+    assert_eq!(due().await, once);
+
+    // Whoever looked at what it was says nothing of what it has become.
+    store.void(id, NOW + Duration::SECOND).await.unwrap();
+    store.postpone(once, None, 1).await.unwrap();
+    let changed = Due { attempts: 0, since: NOW + Duration::SECOND + GRACE, ..picked };
+    assert_eq!(due().await, changed);
 }
 
 async fn pages_hold_every_payment_once_and_in_order(store: Arc<dyn Store>) {
@@ -160,4 +164,18 @@ async fn pages_hold_every_payment_once_and_in_order(store: Arc<dyn Store>) {
         listed.extend(page.iter().map(|payment| payment.id));
     }
     assert_eq!(listed, ids);
+}
+
+async fn open(database: &Database) -> Arc<dyn Store> {
+    store::open(&database.url().parse().unwrap(), &Options::default()).await.unwrap()
+}
+
+trellis_testkit::on_each_database! {
+    open:
+    the_first_intent_counts,
+    every_state_comes_back_as_it_was_stored,
+    a_void_is_recorded_for_whatever_there_is,
+    what_is_unsettled_falls_due_and_can_be_put_off,
+    of_several_looks_at_one_payment_the_first_puts_it_off,
+    pages_hold_every_payment_once_and_in_order,
 }

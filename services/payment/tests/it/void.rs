@@ -17,7 +17,7 @@ use crate::kit::{World, assert_refused, assert_unknown};
 
 #[tokio::test]
 async fn a_void_lets_go_of_what_was_authorized_and_may_be_repeated() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();
@@ -32,7 +32,7 @@ async fn a_void_lets_go_of_what_was_authorized_and_may_be_repeated() {
 
 #[tokio::test]
 async fn a_void_that_comes_first_refuses_the_authorization() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
 
@@ -47,7 +47,7 @@ async fn a_void_that_comes_first_refuses_the_authorization() {
 
 #[tokio::test]
 async fn an_authorization_of_unknown_outcome_is_found_and_let_go() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     assert_unknown(service.authorize(id, "tok_unknown_once").await);
@@ -61,7 +61,7 @@ async fn an_authorization_of_unknown_outcome_is_found_and_let_go() {
 
 #[tokio::test]
 async fn a_declined_payment_has_nothing_to_let_go_of() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let known = world.new_id();
     let unknown = world.new_id();
@@ -77,7 +77,7 @@ async fn a_declined_payment_has_nothing_to_let_go_of() {
 
 #[tokio::test]
 async fn money_that_has_moved_is_not_voided() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_ok").await.unwrap();
@@ -89,7 +89,7 @@ async fn money_that_has_moved_is_not_voided() {
 
 #[tokio::test]
 async fn a_void_after_a_capture_whose_answer_was_lost_finds_the_money_taken() {
-    let world = World::new();
+    let world = World::new().await;
     let service = world.start().await;
     let id = world.new_id();
     service.authorize(id, "tok_capture_unknown_once").await.unwrap();
@@ -104,7 +104,7 @@ async fn a_void_after_a_capture_whose_answer_was_lost_finds_the_money_taken() {
 
 #[tokio::test]
 async fn an_authorization_that_is_under_way_when_the_void_comes_is_let_go() {
-    let world = World::new();
+    let world = World::new().await;
     let sandbox = world.sandbox(&Faults::default());
     let slow =
         Arc::new(Slow { sandbox: sandbox.clone(), reached: Notify::new(), go_on: Notify::new() });

@@ -146,7 +146,11 @@ impl Intent {
         let code = match self.status {
             // A capture that nobody here knows of is found out by the next call.
             Status::RequiresCapture | Status::Succeeded => {
-                return Ok(Authorization::Authorized(Reference::new(self.id)));
+                let reference: Result<Reference, _> = self.id.parse();
+                return match reference {
+                    Ok(reference) => Ok(Authorization::Authorized(reference)),
+                    Err(error) => Err(Error::failed(FailureKind::Protocol, error)),
+                };
             }
             Status::RequiresPaymentMethod => {
                 self.last_payment_error.map_or(Code::new("card_declined"), |error| error.code())
@@ -209,6 +213,7 @@ mod tests {
             (200, "<html>"),
             (200, r#"{"id": "pi_1", "status": "processing"}"#),
             (200, r#"{"id": "pi_1", "status": "of_a_later_version"}"#),
+            (200, r#"{"id": "pi_\u0000", "status": "requires_capture"}"#),
             (404, "<html>no such host</html>"),
         ] {
             assert!(matches!(authorization(status, body), Err(Error::Unknown(_))), "{body}");
