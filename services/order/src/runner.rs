@@ -4,7 +4,7 @@ mod in_flight;
 mod run;
 mod trace;
 
-use std::pin::pin;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -217,28 +217,34 @@ impl Shared {
     }
 
     /// Renews the lease for as long as `work` takes; nearly always that is not once.
+    ///
+    /// The work goes on meanwhile: it may be what has locked the saga's row.
     async fn keep_lease<T>(
         &self,
         hold: Hold,
         signals: &Signals,
         work: impl Future<Output = Result<T, Halt>>,
     ) -> Result<T, Halt> {
-        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            outcome = work => outcome,
+            never = self.beat(hold, signals) => match never {},
+        }
+    }
+
+    async fn beat(&self, hold: Hold, signals: &Signals) -> Infallible {
         let mut beat = interval_at(Instant::now() + policy::HEARTBEAT, policy::HEARTBEAT);
         loop {
-            tokio::select! {
-                biased;
-                outcome = &mut work => return outcome,
-                _ = beat.tick() => match self.store.renew(hold, self.lease().until).await {
-                    Ok(Some(true)) => signals.request_cancel(),
-                    Ok(Some(false)) => {}
-                    // The work stops by itself: perhaps it has just ended the saga.
-                    Ok(None) => signals.lose(),
-                    Err(error) => {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::warn!(order_id = %hold.order_id, error, "lease not renewed");
-                    }
-                },
+            beat.tick().await;
+            match self.store.renew(hold, self.lease().until).await {
+                Ok(Some(true)) => signals.request_cancel(),
+                Ok(Some(false)) => {}
+                // The work stops by itself: perhaps it has just ended the saga.
+                Ok(None) => signals.lose(),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(order_id = %hold.order_id, error, "lease not renewed");
+                }
             }
         }
     }
