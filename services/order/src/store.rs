@@ -6,7 +6,11 @@
 //!
 //! A happy checkout is two units: [`Store::begin`] and [`Store::end`].
 
+mod checkout;
+mod checks;
+mod postgres;
 mod sqlite;
+mod words;
 
 use std::sync::Arc;
 
@@ -25,6 +29,7 @@ use uuid::Uuid;
 use crate::domain::{Cancellation, Line, Order};
 use crate::saga::{Entry, Hold, Lease, Saga, Step};
 
+use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
 
 /// How many orders one page of the audit has.
@@ -100,11 +105,15 @@ pub trait Store: Send + Sync {
     /// Writes down that a customer wants no sale, or wants the sale undone.
     async fn request_cancel(&self, cancel: Cancel) -> Result<Cancelling, Error>;
 
-    /// Lets go of sagas whose owners cannot be running any more. Called once,
-    /// before this process has a saga.
+    /// Lets go of sagas whose owners cannot be running any more, and says of how many.
+    /// Called once, before this process has a saga.
+    ///
+    /// It is a short cut that only a store for one process at a time can take. One that
+    /// several share frees none: what a dead process held is due when its lease lapses.
     async fn free_orphans(&self) -> Result<usize, Error>;
 
-    /// Takes over sagas that are due and that nobody works on, longest overdue first.
+    /// Takes over up to `limit` sagas that are due and that nobody works on, longest
+    /// overdue first. Each goes to one caller, under a fence that nobody had before.
     async fn claim_due(
         &self,
         lease: Lease,
@@ -137,7 +146,8 @@ pub trait Store: Send + Sync {
     /// Looks for what breaks the service's promises.
     async fn audit(&self, now: OffsetDateTime) -> Result<Vec<Check>, Error>;
 
-    /// Up to [`AUDIT_PAGE`] orders by id, from the first one after `after`.
+    /// Up to [`AUDIT_PAGE`] orders from the first one after `after`, in an order that is
+    /// the store's own and does not change.
     async fn audited_orders(&self, after: Option<OrderId>) -> Result<Vec<AuditedOrder>, Error>;
 
     /// The events that wait to be published.
@@ -273,6 +283,6 @@ pub struct AuditedOrder {
 pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
     match database {
         Url::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, options)?)),
-        Url::Postgres(_) => anyhow::bail!("the order service keeps its records in a file"),
+        Url::Postgres(url) => Ok(Arc::new(PostgresStore::open(url, options).await?)),
     }
 }

@@ -21,6 +21,8 @@ use trellis_events::outbox::{self, Outbox, SqliteOutbox};
 use trellis_storage::idempotency::Fingerprint;
 use trellis_storage::{Error, Migration, Options, Sqlite, idempotency, lease};
 
+use super::checkout::NotBegun;
+use super::checks::undelivered;
 use super::{
     AuditedOrder, Backlog, Cancel, Cancelling, CartChanged, Check, CheckoutRequest, Ended, Ending,
     Known, Place, Postponement, Store, TurnBack,
@@ -107,11 +109,7 @@ impl Store for SqliteStore {
     ) -> Result<Option<Known>, Error> {
         let begun =
             self.database.write(move |tx| checkout::begin(tx, &saga, &fingerprint, lease)).await;
-        match begun {
-            Ok(known) => Ok(known),
-            Err(checkout::NotBegun::Late(order)) => Ok(Some(Known::Late(*order))),
-            Err(checkout::NotBegun::Storage(error)) => Err(error),
-        }
+        begun.or_else(NotBegun::known)
     }
 
     async fn request_cancel(&self, cancel: Cancel) -> Result<Cancelling, Error> {
@@ -166,7 +164,7 @@ impl Store for SqliteStore {
 
     async fn audit(&self, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
         let mut checks = self.database.read(move |tx| audit::checks(tx, now)).await?;
-        checks.push(audit::undelivered(self.outbox.backlog().await?, now));
+        checks.push(undelivered(self.outbox.backlog().await?, now));
         Ok(checks)
     }
 

@@ -10,7 +10,8 @@ use trellis_api::shop::v1::order::State;
 use trellis_order::Settings;
 use trellis_storage::Faults;
 
-use super::shop::{Ground, Shop, until};
+use super::ground::{Ground, counting};
+use super::shop::{Shop, until};
 use super::world::Call;
 
 fn item(sku: &str, quantity: i32) -> CheckoutItem {
@@ -35,7 +36,7 @@ async fn a_purchase_is_confirmed_paid_and_sold() {
 
 #[tokio::test]
 async fn a_happy_checkout_takes_two_writes() {
-    let shop = Shop::new().await;
+    let shop = Ground::new().await.open_with(Settings::default(), counting()).await.unwrap();
     // The relay's own writes are over when the first event is delivered.
     shop.buy("tok_ok").await;
     until(async || shop.store.outbox().backlog().await.unwrap().count == 0).await;
@@ -144,7 +145,7 @@ async fn a_caller_who_hangs_up_stops_nothing() {
 #[tokio::test]
 async fn a_shop_at_its_limit_refuses_before_anything_is_begun() {
     let settings = Settings { max_sagas_in_flight: 1, ..Settings::default() };
-    let shop = Ground::new().open_with(settings, Faults::default()).await.unwrap();
+    let shop = Ground::new().await.open_with(settings, Faults::default()).await.unwrap();
     let gate = shop.world().gate(Call::Authorize);
     let first = shop.begin("tok_ok").await;
 

@@ -17,8 +17,9 @@ use trellis_order::saga::Saga;
 use trellis_storage::Options;
 use uuid::Uuid;
 
-use super::shop::{Ground, Shop};
-use super::store::{begin, confirmed, lease, pending};
+use super::ground::{customer, open_store};
+use super::records::{begin, confirmed, lease, pending};
+use super::shop::Shop;
 use super::world::{Call, Fault};
 
 async fn list(shop: &Shop, page_size: i32, token: &str) -> Result<pb::ListOrdersResponse, Status> {
@@ -34,7 +35,7 @@ async fn list(shop: &Shop, page_size: i32, token: &str) -> Result<pb::ListOrders
 async fn an_order_is_nobody_elses_business() {
     let shop = Shop::new().await;
     let order_id = shop.buy("tok_ok").await.order_id;
-    let user_id = Ground::new().user_id.to_string();
+    let user_id = customer().to_string();
     let mut orders = shop.orders.clone();
 
     let get = pb::GetOrderRequest { user_id: user_id.clone(), order_id: order_id.clone() };
@@ -138,7 +139,7 @@ async fn a_page_token_serves_only_the_customer_it_was_made_for() {
     shop.buy("tok_ok").await;
     shop.buy("tok_ok").await;
     let token = list(&shop, 1, "").await.unwrap().next_page_token;
-    let user_id = Ground::new().user_id.to_string();
+    let user_id = customer().to_string();
 
     let foreign = pb::ListOrdersRequest { user_id, page_size: 1, page_token: token };
     let foreign = shop.orders.clone().list_orders(foreign).await.unwrap_err();
@@ -242,9 +243,8 @@ async fn the_audit_shows_every_order_and_what_is_at_work_on_it() {
 async fn records_can_be_audited_beside_a_running_shop_by_one_that_never_begins() {
     let shop = Shop::new().await;
     let order = shop.buy("tok_ok").await;
-    let database = format!("sqlite:{}", shop.ground.database().display());
     let options = Options { read_only: true, ..Options::default() };
-    let store = trellis_order::store::open(&database.parse().unwrap(), &options).await.unwrap();
+    let store = open_store(&shop.ground.database, &options).await;
     let stopped = Shutdown::default();
     stopped.request();
     let needs = shop.ground.needs(&store);

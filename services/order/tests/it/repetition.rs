@@ -12,7 +12,8 @@ use trellis_api::shop::v1::order::State;
 use trellis_chassis::Clock as _;
 use uuid::Uuid;
 
-use super::shop::{Ground, Shop};
+use super::ground::customer;
+use super::shop::Shop;
 use super::world::Call;
 
 #[tokio::test]
@@ -126,7 +127,7 @@ async fn a_repetition_after_the_record_is_gone_finds_the_order() {
 async fn two_customers_may_use_the_same_request_id() {
     let shop = Shop::new().await;
     let request = shop.purchase("tok_ok");
-    let stranger = Ground::new().user_id.to_string();
+    let stranger = customer().to_string();
     let of_stranger = pb::CheckoutRequest { user_id: stranger.clone(), ..request.clone() };
 
     let one = shop.checkout(request).await.unwrap().into_inner().order.unwrap();

@@ -1,46 +1,24 @@
 //! The order service with everything around it.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures::{FutureExt as _, TryStreamExt as _};
-use tempfile::TempDir;
-use time::macros::datetime;
-use tokio::sync::Notify;
+use futures::TryStreamExt as _;
 use tokio::time::timeout;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use trellis_api::event::v1::consumer_service_client::ConsumerServiceClient;
-use trellis_api::id::{Bucket, OrderId, UserId};
-use trellis_api::inventory::v1::inventory_service_server::InventoryServiceServer;
 use trellis_api::order::v1 as pb;
 use trellis_api::order::v1::order_service_client::OrderServiceClient;
-use trellis_api::payment::v1::payment_service_server::PaymentServiceServer;
 use trellis_api::shop::v1::order::State;
 use trellis_api::shop::v1::{CheckoutItem, Order};
-use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
-use trellis_events::Event;
-use trellis_events::bus::{Bus, Delivery, Outcome};
-use trellis_order::store::{self, Store};
-use trellis_order::{Needs, Settings};
-use trellis_storage::{Faults, Options};
-use trellis_telemetry::Metrics;
+use trellis_chassis::{Clock as _, Shutdown, Transport, transport};
+use trellis_order::Settings;
+use trellis_order::store::Store;
+use trellis_storage::Faults;
 use uuid::Uuid;
 
-use super::world::{Call, Product, World};
-
-/// What a restart leaves in place: the disk, the clock, the world outside.
-#[derive(Clone)]
-pub(crate) struct Ground {
-    folder: Arc<TempDir>,
-    pub(crate) clock: ManualClock,
-    pub(crate) world: World,
-    pub(crate) heard: Heard,
-    pub(crate) user_id: UserId,
-    pub(crate) metrics: Metrics,
-}
+use super::ground::Ground;
+use super::world::{Call, World};
 
 /// A running order service.
 pub(crate) struct Shop {
@@ -53,57 +31,7 @@ pub(crate) struct Shop {
     shutdown: Shutdown,
 }
 
-/// A bus that delivers to a list.
-#[derive(Clone, Default)]
-pub(crate) struct Heard {
-    events: Arc<Mutex<Vec<Event>>>,
-    more: Arc<Notify>,
-}
-
 impl Ground {
-    /// What a service on `store` takes from this world.
-    pub(crate) fn needs(&self, store: &Arc<dyn Store>) -> Needs {
-        let inventory = InventoryServiceServer::new(self.world.clone());
-        let payment = PaymentServiceServer::new(self.world.clone());
-        Needs {
-            store: Arc::clone(store),
-            inventory: transport::local(Routes::new(inventory)),
-            payment: transport::local(Routes::new(payment)),
-            bus: Arc::new(self.heard.clone()),
-            clock: Arc::new(self.clock.clone()),
-            metrics: self.metrics.clone(),
-        }
-    }
-
-    pub(crate) fn new() -> Self {
-        let clock = ManualClock::new(datetime!(2026-11-22 10:00 UTC));
-        let user_id = UserId::new(clock.now(), Bucket::random());
-        let world = World::default();
-        for (sku, price, currency) in [
-            ("MUG", 350, "GBP"),
-            ("TEA", 1_200, "GBP"),
-            ("VASE", 900, "EUR"),
-            ("LEAFLET", 0, "GBP"),
-        ] {
-            let product = Product { price, currency, available: 1_000 };
-            world.state().products.insert(sku.to_owned(), product);
-        }
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let (heard, metrics) = (Heard::default(), Metrics::default());
-        Self { folder, clock, world, heard, user_id, metrics }
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("order.db")
-    }
-
-    pub(crate) fn open_store(&self, faults: Faults) -> Arc<dyn Store> {
-        let database = format!("sqlite:{}", self.database().display());
-        let options = Options { faults, ..Options::default() };
-        let opened = store::open(&database.parse().unwrap(), &options).now_or_never();
-        opened.expect("a file is opened at once").unwrap()
-    }
-
     pub(crate) async fn open(&self) -> Shop {
         let settings = Settings { recovery_interval_milliseconds: 10, ..Settings::default() };
         self.open_with(settings, Faults::default()).await.unwrap()
@@ -114,7 +42,7 @@ impl Ground {
         settings: Settings,
         faults: Faults,
     ) -> anyhow::Result<Shop> {
-        let store = self.open_store(faults.clone());
+        let store = self.open_store(faults.clone()).await;
         let shutdown = Shutdown::default();
         let needs = self.needs(&store);
         let started = trellis_order::start(&settings, needs, &shutdown).await;
@@ -139,7 +67,7 @@ impl Ground {
 
 impl Shop {
     pub(crate) async fn new() -> Self {
-        Ground::new().open().await
+        Ground::new().await.open().await
     }
 
     pub(crate) fn world(&self) -> &World {
@@ -162,6 +90,16 @@ impl Shop {
         }
     }
 
+    /// Waits until the saga of the only order rests. Before it does, it has a lease that
+    /// would lapse if the time went on.
+    pub(crate) async fn is_put_off(&self) {
+        until(async || {
+            let orders = self.store.audited_orders(None).await.unwrap();
+            orders[0].next_attempt_time.is_some_and(|next| self.ground.clock.now() < next)
+        })
+        .await;
+    }
+
     /// Waits for something, while the time passes a second after the other.
     pub(crate) async fn while_time_passes<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
@@ -173,7 +111,7 @@ impl Shop {
         }
     }
 
-    /// Stops, and gives the file free.
+    /// Stops, and gives the records free.
     pub(crate) async fn stop(self) -> Ground {
         self.shutdown.request();
         self.shutdown.finish(Duration::from_secs(20)).await.unwrap();
@@ -279,47 +217,6 @@ impl Drop for Shop {
     fn drop(&mut self) {
         self.shutdown.request();
     }
-}
-
-impl Heard {
-    /// The different events of a kind that were delivered about this subject.
-    pub(crate) fn count(&self, kind: &str, subject: &str) -> usize {
-        let events = self.events.lock().unwrap();
-        let ids = events
-            .iter()
-            .filter(|event| event.r#type == kind && event.subject == subject)
-            .map(|event| &event.event_id);
-        ids.collect::<std::collections::BTreeSet<_>>().len()
-    }
-
-    pub(crate) fn find(&self, kind: &str) -> Option<Event> {
-        self.events.lock().unwrap().iter().find(|event| event.r#type == kind).cloned()
-    }
-
-    /// Waits until an event of this kind has been delivered.
-    pub(crate) async fn heard(&self, kind: &str) -> Event {
-        loop {
-            let more = self.more.notified();
-            if let Some(event) = self.find(kind) {
-                return event;
-            }
-            timeout(Duration::from_secs(20), more).await.unwrap();
-        }
-    }
-}
-
-#[async_trait]
-impl Bus for Heard {
-    async fn publish(&self, deliveries: Vec<Delivery>) -> Vec<Outcome> {
-        let outcomes = vec![Outcome::Delivered; deliveries.len()];
-        self.events.lock().unwrap().extend(deliveries.into_iter().map(|delivery| delivery.event));
-        self.more.notify_waiters();
-        outcomes
-    }
-}
-
-pub(crate) fn parse(order_id: &str) -> OrderId {
-    order_id.parse().unwrap()
 }
 
 /// Waits until `reached` says so, which it must within half a minute.

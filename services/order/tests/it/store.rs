@@ -3,123 +3,52 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use trellis_api::Money;
-use trellis_api::id::{OrderId, UserId};
-use trellis_chassis::Clock as _;
-use trellis_events::event;
+use sqlx::Connection as _;
 use trellis_order::domain::{Item, Order, Reason, State};
-use trellis_order::saga::{Lease, Saga};
-use trellis_order::store::{CheckoutRequest, Ending, Known, Postponement, Store, TurnBack};
-use trellis_storage::Faults;
-use trellis_storage::idempotency::{Answer, Fingerprint};
-use uuid::Uuid;
+use trellis_order::saga::{Saga, Step};
+use trellis_order::store::{CheckoutRequest, Known, Postponement, TurnBack};
+use trellis_storage::Error;
+use trellis_storage::idempotency::Fingerprint;
+use trellis_testkit::Database;
 
-use super::shop::{Ground, parse};
+use super::ground::Ground;
+use super::records::{Records, begin, confirmed, entry, lease, rest, said};
 
-#[tokio::test]
-async fn sqlite_lets_only_the_latest_holder_write() {
-    let ground = Ground::new();
-    only_the_latest_holder_writes(&*ground.open_store(Faults::default()), &ground).await;
-}
-
-#[tokio::test]
-async fn sqlite_begins_one_order_for_each_request() {
-    let ground = Ground::new();
-    a_request_begins_one_order(&*ground.open_store(Faults::default()), &ground).await;
-}
-
-#[tokio::test]
-async fn sqlite_claims_what_is_due_and_free_longest_overdue_first() {
-    let ground = Ground::new();
-    the_longest_overdue_is_claimed_first(&*ground.open_store(Faults::default()), &ground).await;
-}
-
-#[tokio::test]
-async fn sqlite_frees_what_a_dead_process_held() {
-    let ground = Ground::new();
-    let store = ground.open_store(Faults::default());
-    let now = ground.clock.now();
-    let saga = checkout(&ground, now);
-    begin(&*store, &saga, lease(now)).await;
-    assert!(store.claim_due(lease(now), now, 32).await.unwrap().is_empty());
-
-    drop(store);
-    let store = ground.open_store(Faults::default());
-
-    assert_eq!(store.free_orphans().await.unwrap(), 1);
-    let claimed = store.claim_due(lease(now), now, 32).await.unwrap();
-    assert_eq!(claimed.len(), 1);
-    assert_eq!(claimed[0].fence, 2);
-}
-
-#[tokio::test]
-async fn sqlite_keeps_what_a_saga_did_and_no_secret() {
-    let shop = Ground::new().open().await;
-    shop.buy("tok_ok").await;
-    shop.checkout(shop.purchase("tok_declined")).await.unwrap_err();
-
-    let database = rusqlite::Connection::open(shop.ground.database()).unwrap();
-    let count = |query| database.query_row(query, (), |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(count("SELECT count(*) FROM sagas WHERE state = 'done'"), 2);
-    assert_eq!(count("SELECT count(*) FROM sagas WHERE payment_token IS NOT NULL"), 0);
-    let log: String = database
-        .query_row(
-            "
-            SELECT group_concat(step || ': ' || outcome, '; ' ORDER BY sequence)
-              FROM saga_log
-              JOIN orders USING (order_id)
-             GROUP BY order_id
-            HAVING state = 'cancelled'
-            ",
-            (),
-            |row| row.get(0),
-        )
-        .unwrap();
-    assert_eq!(
-        log,
-        "reserve: done; authorize: refused: declined; turn_back: PAYMENT_DECLINED; \
-         release: done; void: done; end: STATE_CANCELLED",
-    );
-}
-
-async fn only_the_latest_holder_writes(store: &dyn Store, ground: &Ground) {
-    let now = ground.clock.now();
-    let zombie = checkout(ground, now);
-    begin(store, &zombie, lease(now)).await;
+async fn only_the_latest_holder_writes(records: Records<'_>) {
+    let (store, now) = (&*records.store, records.now());
+    let zombie = records.begun().await;
     assert_eq!(store.renew(zombie.hold(), now).await.unwrap(), Some(false));
     let later = now + Duration::from_secs(31);
     let taken = store.claim_due(lease(later), later, 32).await.unwrap().remove(0);
     assert_eq!(taken.hold().fence, zombie.hold().fence + 1);
 
     let why = Reason::CheckoutTimedOut.into();
-    let turn = TurnBack { why, log: Vec::new(), now };
+    let turn = TurnBack { why, log: vec![entry("late", now)], now };
     assert!(!store.turn_back(zombie.hold(), turn).await.unwrap());
     assert!(!store.postpone(zombie.hold(), rest(later)).await.unwrap());
     assert_eq!(store.renew(zombie.hold(), later).await.unwrap(), None);
     assert!(store.end(zombie.hold(), confirmed(&zombie, now)).await.unwrap().is_none());
-    let order = store.order(ground.user_id, zombie.order.order_id).await.unwrap().unwrap();
-    assert_eq!(order, zombie.order);
+    assert_eq!(records.order(&zombie).await, zombie.order);
 
     assert!(store.end(taken.hold(), confirmed(&taken, now)).await.unwrap().is_some());
     assert!(store.end(taken.hold(), confirmed(&taken, now)).await.unwrap().is_none());
-    let order = store.order(ground.user_id, zombie.order.order_id).await.unwrap().unwrap();
-    assert_eq!(order.state, State::Confirmed);
+    assert_eq!(records.order(&zombie).await.state, State::Confirmed);
     assert_eq!(store.outbox().backlog().await.unwrap().count, 1);
+    assert_eq!(text(records.database, "SELECT CAST(count(*) AS text) FROM saga_log").await, "0");
 }
 
-async fn a_request_begins_one_order(store: &dyn Store, ground: &Ground) {
-    let now = ground.clock.now();
-    let first = checkout(ground, now);
+async fn a_request_begins_one_order(records: Records<'_>) {
+    let (store, now) = (&*records.store, records.now());
+    let first = records.checkout();
     let request = CheckoutRequest {
-        user_id: ground.user_id,
+        user_id: records.user_id,
         request_id: first.order.request_id,
         fingerprint: Fingerprint::of(&[]),
     };
     assert!(store.find(request).await.unwrap().is_none());
     begin(store, &first, lease(now)).await;
 
-    let mut second = checkout(ground, now);
+    let mut second = records.checkout();
     second.order.request_id = first.order.request_id;
     let again = store.begin(second.clone(), Fingerprint::of(&[]), lease(now)).await.unwrap();
     assert!(matches!(again, Some(Known::Running(id)) if id == first.order.order_id));
@@ -137,16 +66,14 @@ async fn a_request_begins_one_order(store: &dyn Store, ground: &Ground) {
     assert!(matches!(store.find(request).await.unwrap(), Some(Known::Late(_))));
 }
 
-async fn the_longest_overdue_is_claimed_first(store: &dyn Store, ground: &Ground) {
+async fn the_longest_overdue_is_claimed_first(records: Records<'_>) {
+    let store = &*records.store;
     let mut ids = Vec::new();
-    let lapsed = lease(ground.clock.now() - Duration::from_hours(1));
     for _ in 0..5 {
-        ground.clock.advance(Duration::from_secs(1));
-        let saga = checkout(ground, ground.clock.now());
-        begin(store, &saga, lapsed).await;
-        ids.push(saga.order.order_id);
+        records.clock.advance(Duration::from_secs(1));
+        ids.push(records.abandoned().await.order.order_id);
     }
-    let now = ground.clock.now();
+    let now = records.now();
 
     let first = store.claim_due(lease(now), now, 2).await.unwrap();
     let mut claimed: Vec<_> = first.iter().map(|saga| saga.order.order_id).collect();
@@ -163,68 +90,174 @@ async fn the_longest_overdue_is_claimed_first(store: &dyn Store, ground: &Ground
     assert_eq!((due[0].attempts, due[0].failures), (1, 1));
 }
 
-/// A pending order of two mugs.
-pub(crate) fn pending(user_id: UserId, now: OffsetDateTime) -> Order {
-    let price = Money::new("GBP".parse().unwrap(), 350);
-    let quantity = 2.try_into().unwrap();
-    let item = Item {
-        sku: "MUG".parse().unwrap(),
-        title: "A MUG".to_owned(),
-        quantity,
-        unit_price: price,
+async fn a_saga_that_is_taken_over_is_as_it_was_left(records: Records<'_>) {
+    let (store, now) = (&*records.store, records.now());
+    let left = records.begun().await;
+    let why = trellis_order::domain::Cancellation {
+        reason: Reason::OutOfStock,
+        detail: "MUG".to_owned(),
     };
-    Order {
-        order_id: OrderId::new(now, user_id.bucket()),
-        user_id,
-        request_id: Uuid::new_v4(),
-        items: Arc::new([item]),
-        total: price.checked_mul(quantity).unwrap(),
-        state: State::Pending,
-        create_time: now,
-        update_time: now,
+    let turn = TurnBack { why: why.clone(), log: vec![entry("refused", now)], now };
+    assert!(store.turn_back(left.hold(), turn).await.unwrap());
+    assert!(store.postpone(left.hold(), rest(now)).await.unwrap());
+
+    let taken = store.claim_due(lease(now), now, 1).await.unwrap().remove(0);
+
+    assert_eq!((taken.hold().order_id, taken.kind), (left.hold().order_id, left.kind));
+    assert_eq!((taken.order, taken.turned_back), (left.order, Some(why)));
+    assert_eq!((taken.payment_token, taken.from_cart), (None, false));
+    assert_eq!((taken.deadline_time, taken.create_time), (left.deadline_time, left.create_time));
+}
+
+async fn what_others_say_may_have_a_nul(records: Records<'_>) {
+    let (store, now) = (&*records.store, records.now());
+    let mut saga = records.checkout();
+    let nul = Item { title: "A\0MUG".to_owned(), ..saga.order.items[0].clone() };
+    saga.order.items = Arc::new([nul]);
+    begin(store, &saga, lease(now)).await;
+    let why = trellis_order::domain::Cancellation {
+        reason: Reason::PaymentDeclined,
+        detail: "no\0".to_owned(),
+    };
+    let turn = TurnBack { why, log: vec![entry("\0no", now)], now };
+    let error = Some("\0away".to_owned());
+    let step = Some(Step::Authorize);
+    let put_off = Postponement { step, error, log: vec![entry("n\0o", now)], ..rest(now) };
+
+    assert!(store.turn_back(saga.hold(), turn).await.unwrap());
+    assert!(store.postpone(saga.hold(), put_off).await.unwrap());
+
+    assert_eq!(records.order(&saga).await, saga.order);
+    let claimed = store.claim_due(lease(now), now, 1).await.unwrap().remove(0);
+    assert!(claimed.turned_back.unwrap().detail.starts_with("no"));
+}
+
+async fn one_row_that_makes_no_sense_stands_in_nobodys_way(records: Records<'_>) {
+    let store = &*records.store;
+    let broken = records.abandoned().await;
+    records.clock.advance(Duration::from_secs(1));
+    let sound = records.abandoned().await;
+    let now = records.now();
+    let tampering = "UPDATE orders SET items = '[1]'
+                      WHERE create_time = (SELECT min(create_time) FROM orders)";
+    records.database.tamper(tampering).await;
+
+    let claimed = store.claim_due(lease(now), now, 2).await.unwrap();
+
+    let claimed: Vec<_> = claimed.iter().map(|saga| saga.order.order_id).collect();
+    assert_eq!(claimed, [sound.order.order_id]);
+    let Order { user_id, order_id, .. } = broken.order;
+    let error = store.order(user_id, order_id).await.unwrap_err();
+    assert!(matches!(error, Error::Statement(_)), "{error:?}");
+}
+
+async fn a_cart_is_in_the_order_of_bytes(records: Records<'_>) {
+    let mut skus = ["A1", "A-B", "AA", "A-1", "B", "1A"];
+    let mut set = Vec::new();
+    for sku in skus {
+        let quantity = 1.try_into().ok();
+        let set_item = records.store.set_cart_item(
+            records.user_id,
+            sku.parse().unwrap(),
+            quantity,
+            records.now(),
+        );
+        set = set_item.await.unwrap().unwrap().lines;
     }
+    skus.sort_unstable();
+
+    let cart = records.store.cart(records.user_id).await.unwrap();
+
+    assert_eq!(cart.iter().map(|line| line.sku.as_str()).collect::<Vec<_>>(), skus);
+    assert_eq!(set, cart);
 }
 
-fn checkout(ground: &Ground, now: OffsetDateTime) -> Saga {
-    Saga::checkout(pending(ground.user_id, now), "tok_ok".parse().unwrap(), false)
+#[tokio::test]
+async fn a_store_keeps_what_a_saga_did_and_no_secret() {
+    let shop = Ground::new().await.open().await;
+    shop.buy("tok_ok").await;
+    shop.checkout(shop.purchase("tok_declined")).await.unwrap_err();
+
+    let database = &shop.ground.database;
+    let done = "SELECT CAST(count(*) AS text) FROM sagas WHERE state = 'done'";
+    assert_eq!(text(database, done).await, "2");
+    let secrets = "SELECT CAST(count(*) AS text) FROM sagas WHERE payment_token IS NOT NULL";
+    assert_eq!(text(database, secrets).await, "0");
+    let log = "
+        SELECT string_agg(step || ': ' || outcome, '; ' ORDER BY sequence)
+          FROM saga_log
+          JOIN orders USING (order_id)
+         WHERE state = 'cancelled'
+    ";
+    assert_eq!(
+        text(database, log).await,
+        "reserve: done; authorize: refused: declined; turn_back: PAYMENT_DECLINED; \
+         release: done; void: done; end: STATE_CANCELLED",
+    );
+    let sequences = "
+        SELECT string_agg(CAST(sequence AS text), ' ' ORDER BY sequence)
+          FROM saga_log
+          JOIN orders USING (order_id)
+         WHERE state = 'cancelled'
+    ";
+    assert_eq!(text(database, sequences).await, "1 2 3 4 5 6");
 }
 
-pub(crate) async fn begin(store: &dyn Store, saga: &Saga, lease: Lease) {
-    let begun = store.begin(saga.clone(), Fingerprint::of(&[]), lease).await.unwrap();
-    assert!(begun.is_none());
+#[tokio::test]
+async fn sqlite_frees_what_a_dead_process_held() {
+    let database = Database::sqlite("order");
+    let records = Records::open(&database).await;
+    records.begun().await;
+    let now = records.now();
+    assert!(records.store.claim_due(lease(now), now, 32).await.unwrap().is_empty());
+
+    drop(records);
+    let store = Records::open(&database).await.store;
+
+    assert_eq!(store.free_orphans().await.unwrap(), 1);
+    let claimed = store.claim_due(lease(now), now, 32).await.unwrap();
+    assert_eq!(claimed.iter().map(|saga| saga.fence).collect::<Vec<_>>(), [2]);
 }
 
-pub(crate) fn lease(now: OffsetDateTime) -> Lease {
-    Lease { owner: Uuid::new_v4(), until: now + Duration::from_secs(30) }
+#[tokio::test]
+async fn postgres_gives_what_a_dead_process_held_to_others_when_its_lease_has_lapsed() {
+    let Some(database) = Database::postgres().await else { return };
+    let records = Records::open(&database).await;
+    let Saga { fence, .. } = records.begun().await;
+    let now = records.now();
+
+    drop(records);
+    let store = Records::open(&database).await.store;
+
+    assert_eq!(store.free_orphans().await.unwrap(), 0);
+    let before = now + Duration::from_secs(30);
+    assert!(store.claim_due(lease(before), before, 32).await.unwrap().is_empty());
+    let after = before + Duration::from_micros(1);
+    let claimed = store.claim_due(lease(after), after, 32).await.unwrap();
+    assert_eq!(claimed.iter().map(|saga| saga.fence).collect::<Vec<_>>(), [fence + 1]);
 }
 
-fn rest(until: OffsetDateTime) -> Postponement {
-    Postponement {
-        step: None,
-        attempts: 1,
-        failures: 1,
-        next_attempt_time: Some(until),
-        error: Some("away".to_owned()),
-        log: Vec::new(),
-        now: until,
+/// The one text that a query answers, which has to mean the same in each database.
+async fn text(database: &Database, query: &'static str) -> String {
+    if let Some(path) = database.url().strip_prefix("sqlite:") {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        return connection.query_row(query, (), |row| row.get(0)).unwrap();
     }
+    let mut connection = sqlx::PgConnection::connect(database.url()).await.unwrap();
+    sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
 }
 
-fn said() -> Answer {
-    Answer { code: 0, body: b"sold".to_vec() }
+async fn open(database: &Database) -> Records<'_> {
+    Records::open(database).await
 }
 
-pub(crate) fn confirmed(saga: &Saga, now: OffsetDateTime) -> Ending {
-    let order = saga.order.becomes(State::Confirmed, now).unwrap();
-    let id = parse(&order.order_id.to_string());
-    let payload = trellis_api::event::v1::OrderConfirmed::default();
-    Ending {
-        event: event(now, id.bucket(), "order.confirmed", id.to_string(), &payload),
-        order,
-        answer: Some(said()),
-        clear_cart: false,
-        log: Vec::new(),
-        lease: lease(now),
-        now,
-    }
+trellis_testkit::on_each_database! {
+    open:
+    only_the_latest_holder_writes,
+    a_request_begins_one_order,
+    the_longest_overdue_is_claimed_first,
+    a_saga_that_is_taken_over_is_as_it_was_left,
+    what_others_say_may_have_a_nul,
+    one_row_that_makes_no_sense_stands_in_nobodys_way,
+    a_cart_is_in_the_order_of_bytes,
 }

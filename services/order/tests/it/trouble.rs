@@ -7,14 +7,14 @@ use trellis_api::inventory::v1::reservation::State as Reserved;
 use trellis_api::payment::v1::payment::State as Paid;
 use trellis_api::shop::v1::order::State;
 use trellis_chassis::Clock as _;
-use trellis_order::Settings;
-use trellis_order::saga::{Lease, Saga, policy};
+use trellis_order::saga::{Lease, Saga};
 use trellis_storage::Faults;
 use trellis_storage::idempotency::Fingerprint;
 use uuid::Uuid;
 
-use super::shop::{Ground, Shop, until};
-use super::store::pending;
+use super::ground::Ground;
+use super::records::pending;
+use super::shop::{Shop, until};
 use super::world::{Call, Fault};
 
 const FORWARD: [Call; 4] = [Call::Reserve, Call::Authorize, Call::Commit, Call::Capture];
@@ -147,22 +147,24 @@ async fn an_answer_that_makes_no_sense_ends_with_an_operator_and_cancels_nothing
     let order = shop.begin("tok_ok").await;
 
     shop.world().called(Call::Capture, 3).await;
-    for _ in 1..20 {
-        shop.advance_until_called(Call::Capture, Duration::from_mins(1)).await;
-    }
     // Twenty postponements, and two quick repetitions in the first run.
-    assert_eq!(shop.world().calls(Call::Capture), 22);
+    for call in 4..=22 {
+        shop.is_put_off().await;
+        shop.advance(Duration::from_mins(1));
+        shop.world().called(Call::Capture, call).await;
+    }
     until(async || !shop.violations().await.is_empty()).await;
 
     assert_eq!(shop.violations().await, ["no saga is stuck"]);
+    assert_eq!(shop.world().calls(Call::Capture), 22);
     assert_eq!(shop.order(&order.order_id).await.state(), State::Pending);
     assert_eq!(shop.world().payment(&order.order_id), Some(Paid::Authorized));
 }
 
 #[tokio::test]
 async fn two_hundred_poisoned_sagas_do_not_hold_up_a_good_one() {
-    let ground = Ground::new();
-    let store = ground.open_store(Faults::default());
+    let ground = Ground::new().await;
+    let store = ground.open_store(Faults::default()).await;
     let lapsed = Lease { owner: Uuid::new_v4(), until: ground.clock.now() };
     let mut good = None;
     for number in 0..=200 {
@@ -204,32 +206,6 @@ async fn a_zombie_changes_nothing_when_it_wakes() {
     let order_id = order.order_id.clone();
     let ground = shop.stop().await;
     assert_eq!(ground.heard.count("order.confirmed", &order_id), 1);
-}
-
-#[tokio::test]
-async fn a_saga_that_takes_long_keeps_its_lease() {
-    // Recovery looks so seldom that it is this test that looks.
-    let settings = Settings { recovery_interval_milliseconds: 3_600_000, ..Settings::default() };
-    let shop = Ground::new().open_with(settings, Faults::default()).await.unwrap();
-    let gates = [shop.world().gate(Call::Authorize), shop.world().gate(Call::Authorize)];
-    let order = shop.begin("tok_ok").await;
-    shop.advance(Duration::from_secs(25));
-    let commits = shop.faults.commits();
-
-    // The first call runs into its deadline, and the heart beats.
-    tokio::time::pause();
-    tokio::time::advance(policy::HEARTBEAT).await;
-    tokio::time::resume();
-    until(async || shop.faults.commits() != commits).await;
-
-    shop.advance(Duration::from_secs(6));
-    let now = shop.ground.clock.now();
-    let lease = Lease { owner: Uuid::new_v4(), until: now + policy::LEASE };
-    assert!(shop.store.claim_due(lease, now, 32).await.unwrap().is_empty());
-    for gate in gates {
-        gate.open();
-    }
-    assert_eq!(shop.settled(&order.order_id).await.state(), State::Confirmed);
 }
 
 #[tokio::test]

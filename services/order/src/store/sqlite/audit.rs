@@ -1,30 +1,24 @@
 //! Looks for what breaks the service's promises.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use rusqlite::{Connection, Params, params};
 use time::OffsetDateTime;
 use trellis_api::id::OrderId;
-use trellis_events::outbox::Backlog;
 use trellis_storage::{Error, from_micros, micros};
 
 use super::rows::{self, ORDER, ORDER_COLUMNS};
+use crate::store::checks::{
+    FINAL_ENDED, MOST_VIOLATIONS, NONE_STUCK, ONE_ORDER, PENDING_AT_WORK, STUCK,
+};
 use crate::store::{AUDIT_PAGE, AuditedOrder, Check};
-
-/// How long after its time a saga may be untouched, and how long an event may be underway.
-const STUCK: Duration = Duration::from_mins(5);
-const UNDELIVERED: Duration = Duration::from_secs(30);
-
-/// More would not make a broken promise any clearer.
-const MOST_VIOLATIONS: usize = 100;
 
 pub(super) fn checks(tx: &Connection, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
     Ok(vec![
         stuck(tx, now)?,
         check(
             tx,
-            "every final order has an ended saga",
+            FINAL_ENDED,
             "SELECT count(*) FROM orders WHERE state <> 'pending'",
             "
             SELECT orders.order_id,
@@ -41,7 +35,7 @@ pub(super) fn checks(tx: &Connection, now: OffsetDateTime) -> Result<Vec<Check>,
         )?,
         check(
             tx,
-            "every pending order has a saga at work",
+            PENDING_AT_WORK,
             "SELECT count(*) FROM orders WHERE state = 'pending'",
             "
             SELECT orders.order_id, 'its checkout is ' || ifnull(sagas.state, 'missing')
@@ -54,7 +48,7 @@ pub(super) fn checks(tx: &Connection, now: OffsetDateTime) -> Result<Vec<Check>,
         )?,
         check(
             tx,
-            "no request made two orders",
+            ONE_ORDER,
             "SELECT count(*) FROM orders",
             "
             SELECT request_id, count(*) || ' orders of ' || user_id
@@ -70,7 +64,7 @@ pub(super) fn checks(tx: &Connection, now: OffsetDateTime) -> Result<Vec<Check>,
 fn stuck(tx: &Connection, now: OffsetDateTime) -> Result<Check, Error> {
     check(
         tx,
-        "no saga is stuck",
+        NONE_STUCK,
         "SELECT count(*) FROM sagas WHERE state <> 'done'",
         "
         SELECT order_id,
@@ -84,19 +78,6 @@ fn stuck(tx: &Connection, now: OffsetDateTime) -> Result<Check, Error> {
     )
 }
 
-pub(super) fn undelivered(backlog: Backlog, now: OffsetDateTime) -> Check {
-    let mut violations = Vec::new();
-    if let Some(oldest) = backlog.oldest.filter(|oldest| *oldest < now - UNDELIVERED) {
-        let detail = format!("{} events wait, the oldest since {oldest}", backlog.count);
-        violations.push(("outbox".to_owned(), detail));
-    }
-    Check {
-        invariant: "no event of an order is undelivered",
-        examined: i64::try_from(backlog.count).unwrap_or(i64::MAX),
-        violations,
-    }
-}
-
 fn check(
     tx: &Connection,
     invariant: &'static str,
@@ -108,7 +89,7 @@ fn check(
     let mut statement = tx.prepare(violations)?;
     let violations = statement
         .query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?
-        .take(MOST_VIOLATIONS)
+        .take(MOST_VIOLATIONS as usize)
         .collect::<Result<_, _>>()?;
     Ok(Check { invariant, examined, violations })
 }

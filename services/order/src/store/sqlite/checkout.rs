@@ -1,22 +1,16 @@
 //! The two writes of a happy checkout: how an order begins, and how it ends.
 
 use rusqlite::Connection;
-use trellis_api::id::UserId;
 use trellis_events::outbox;
 use trellis_storage::Error;
 use trellis_storage::idempotency::{self, Claim, Fingerprint};
 
 use super::rows::bad;
 use super::{carts, orders, sagas};
-use crate::domain::{Order, State};
+use crate::domain::State;
 use crate::saga::{Hold, Lease, Saga};
+use crate::store::checkout::{NotBegun, scope};
 use crate::store::{CheckoutRequest, Ended, Ending, Known};
-
-/// Why an order was not begun, so that all of the unit is undone.
-pub(super) enum NotBegun {
-    Late(Box<Order>),
-    Storage(Error),
-}
 
 pub(super) fn find(tx: &Connection, request: &CheckoutRequest) -> Result<Option<Known>, Error> {
     let CheckoutRequest { user_id, request_id, fingerprint } = request;
@@ -74,11 +68,6 @@ pub(super) fn end(tx: &Connection, hold: Hold, ending: &Ending) -> Result<Option
     Ok(Some(Ended { refund }))
 }
 
-/// A customer's requests are their own: nobody can hit on another's by its id.
-fn scope(user_id: UserId) -> String {
-    format!("checkout/{user_id}")
-}
-
 fn known(claim: Claim) -> Result<Option<Known>, Error> {
     Ok(match claim {
         Claim::New => None,
@@ -88,10 +77,4 @@ fn known(claim: Claim) -> Result<Option<Known>, Error> {
         Claim::Finished(answer) => Some(Known::Answered(answer)),
         Claim::Mismatch => Some(Known::Mismatch),
     })
-}
-
-impl From<Error> for NotBegun {
-    fn from(error: Error) -> Self {
-        Self::Storage(error)
-    }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::rows::{self, ORDER};
 use crate::domain::{Order, Reason};
-use crate::store::Place;
+use crate::store::{Place, words};
 
 /// Finds an order of this customer; someone else's is none.
 pub(super) fn find(
@@ -104,10 +104,10 @@ pub(super) fn insert(tx: &Connection, order: &Order) -> Result<bool, Error> {
             order.order_id.to_string(),
             order.user_id.to_string(),
             order.request_id.to_string(),
-            rows::items(&order.items),
+            words::items(&order.items),
             order.total.currency().as_str(),
             order.total.minor_units(),
-            rows::state(order.state),
+            words::state(order.state),
             order.state.reason().map(Reason::as_str),
             micros(order.create_time),
             micros(order.update_time),
@@ -128,7 +128,7 @@ pub(super) fn update_state(tx: &Connection, order: &Order) -> Result<(), Error> 
         )?
         .execute(params![
             order.order_id.to_string(),
-            rows::state(order.state),
+            words::state(order.state),
             order.state.reason().map(Reason::as_str),
             micros(order.update_time),
         ])?;

@@ -1,16 +1,15 @@
 //! How the words of the domain are written in columns.
 
-use std::sync::Arc;
-
 use rusqlite::Row;
 use rusqlite::types::Type;
-use trellis_api::{Currency, Money, Quantity, Sku};
+use trellis_api::{Currency, Money};
 use trellis_storage::from_micros;
 use trellis_telemetry::propagation::Remote;
 use uuid::Uuid;
 
-use crate::domain::{Cancellation, Item, Order, PaymentToken, Reason, State};
-use crate::saga::{Kind, Saga};
+use crate::domain::{Cancellation, Order, PaymentToken, Reason, State};
+use crate::saga::Saga;
+use crate::store::words;
 
 /// The columns of [`order`], of a table `orders`.
 pub(super) const ORDER: &str = "orders.order_id, orders.user_id, orders.request_id, orders.items, \
@@ -25,33 +24,13 @@ pub(super) const SAGA: &str = "sagas.kind, sagas.state, sagas.reason, sagas.deta
      sagas.payment_token, sagas.from_cart, sagas.cancel_requested, sagas.attempts, \
      sagas.failures, sagas.fence, sagas.deadline_time, sagas.create_time, sagas.traceparent";
 
-/// A line of `orders.items`; the currency is the order's.
-type ItemColumn = (Sku, String, Quantity, i64);
-
-pub(super) fn items(items: &[Item]) -> String {
-    let items: Vec<_> = items
-        .iter()
-        .map(|item| (&item.sku, &item.title, item.quantity, item.unit_price.minor_units()))
-        .collect();
-    serde_json::to_string(&items).expect("items are plain data")
-}
-
-pub(super) fn state(state: State) -> &'static str {
-    match state {
-        State::Pending => "pending",
-        State::Confirmed => "confirmed",
-        State::Cancelled(_) => "cancelled",
-        State::Refunded(_) => "refunded",
-    }
-}
-
 pub(super) fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
     let currency: Currency = parse(row, 4)?;
     Ok(Order {
         order_id: parse(row, 0)?,
         user_id: parse(row, 1)?,
         request_id: parse::<Uuid>(row, 2)?,
-        items: read_items(row, currency)?,
+        items: words::read_items(&text(row, 3)?, currency).map_err(|error| bad(3, error))?,
         total: Money::new(currency, row.get(5)?),
         state: read_state(row)?,
         create_time: from_micros(row.get(8)?),
@@ -61,15 +40,11 @@ pub(super) fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
 
 pub(super) fn saga(row: &Row<'_>) -> rusqlite::Result<Saga> {
     const FIRST: usize = ORDER_COLUMNS;
-    let kind = match text(row, FIRST)?.as_str() {
-        "checkout" => Kind::Checkout,
-        "refund" => Kind::Refund,
-        _ => return Err(bad(FIRST, "not a known kind")),
-    };
+    let kind = words::read_kind(&text(row, FIRST)?);
     let reason = parse_some::<Reason>(row, FIRST + 2)?;
     let detail: Option<String> = row.get(FIRST + 3)?;
     Ok(Saga {
-        kind,
+        kind: kind.ok_or_else(|| bad(FIRST, "not a known kind"))?,
         order: order(row)?,
         turned_back: reason
             .map(|reason| Cancellation { reason, detail: detail.unwrap_or_default() }),
@@ -85,26 +60,9 @@ pub(super) fn saga(row: &Row<'_>) -> rusqlite::Result<Saga> {
     })
 }
 
-fn read_items(row: &Row<'_>, currency: Currency) -> rusqlite::Result<Arc<[Item]>> {
-    let items: Vec<ItemColumn> =
-        serde_json::from_str(&text(row, 3)?).map_err(|error| bad(3, error))?;
-    let item = |(sku, title, quantity, minor_units)| Item {
-        sku,
-        title,
-        quantity,
-        unit_price: Money::new(currency, minor_units),
-    };
-    Ok(items.into_iter().map(item).collect())
-}
-
 fn read_state(row: &Row<'_>) -> rusqlite::Result<State> {
-    match (text(row, 6)?.as_str(), parse_some(row, 7)?) {
-        ("pending", None) => Ok(State::Pending),
-        ("confirmed", None) => Ok(State::Confirmed),
-        ("cancelled", Some(reason)) => Ok(State::Cancelled(reason)),
-        ("refunded", Some(reason)) => Ok(State::Refunded(reason)),
-        _ => Err(bad(6, "not a known state")),
-    }
+    let state = words::read_state(&text(row, 6)?, parse_some(row, 7)?);
+    state.ok_or_else(|| bad(6, "not a known state"))
 }
 
 pub(super) fn parse<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
