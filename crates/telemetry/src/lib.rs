@@ -41,6 +41,7 @@ pub mod propagation;
 mod context;
 mod ending;
 mod gate;
+mod hex;
 mod logs;
 mod resource;
 mod settings;

@@ -5,11 +5,13 @@ mod batch;
 mod export;
 mod fields;
 mod ids;
+mod json;
 mod levels;
 mod line;
 mod panics;
 mod queue;
 mod record;
+mod stamp;
 mod writer;
 
 use std::sync::{Arc, OnceLock};
@@ -56,16 +58,12 @@ where
             })
             .with_filter(levels)
             .boxed(),
-        Format::Json => {
-            let line = fmt::format().json().flatten_event(true);
-            let line = line.with_current_span(true).with_span_list(false);
-            fmt::layer()
-                .with_writer(writer)
-                .with_ansi(false)
-                .fmt_fields(fields::Json)
-                .map_event_format(|_| line::Json::new(line, itself))
-                .with_filter(levels)
-                .boxed()
-        }
+        Format::Json => fmt::layer()
+            .with_writer(writer)
+            .with_ansi(false)
+            .fmt_fields(fields::Json)
+            .map_event_format(|_| line::Json::new(itself))
+            .with_filter(levels)
+            .boxed(),
     }
 }

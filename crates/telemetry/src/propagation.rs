@@ -6,7 +6,7 @@
 //! reaches whoever serves it unseen.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::hash::BuildHasher;
 use std::str::FromStr as _;
 
@@ -19,9 +19,12 @@ use tracing_opentelemetry::{OpenTelemetrySpanExt as _, SetParentError};
 pub use opentelemetry::trace::TraceId;
 
 use crate::context;
+use crate::hex::Hex;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
+/// How many characters a `traceparent` of ours has.
+const LENGTH: usize = 55;
 /// As many characters of `tracestate` as W3C asks everyone to pass on. A longer
 /// one is not passed on at all.
 const LONGEST_STATE: usize = 512;
@@ -99,8 +102,12 @@ impl Remote {
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (trace, span) = (self.0.trace_id(), self.0.span_id());
-        write!(f, "00-{trace}-{span}-{:02x}", u8::from(self.0.is_sampled()))
+        let (trace, span) = (Hex::from(self.0.trace_id()), Hex::from(self.0.span_id()));
+        f.write_str("00-")?;
+        f.write_str(trace.as_str())?;
+        f.write_str("-")?;
+        f.write_str(span.as_str())?;
+        f.write_str(if self.0.is_sampled() { "-01" } else { "-00" })
     }
 }
 
@@ -159,7 +166,10 @@ fn send(context: Option<SpanContext>, carrier: &mut impl Carrier) {
     if !state.is_empty() {
         carrier.set(TRACESTATE, state);
     }
-    carrier.set(TRACEPARENT, Remote(context).to_string());
+    let mut parent = String::with_capacity(LENGTH);
+    // A text takes all that it is given.
+    let _ = write!(parent, "{}", Remote(context));
+    carrier.set(TRACEPARENT, parent);
 }
 
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>, where the SDK's own

@@ -4,14 +4,16 @@
 //! left out.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
 use tracing_subscriber::field::{MakeVisitor as _, RecordFields, VisitOutput as _};
 use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::fmt::format::{DefaultFields, FormatFields, Writer};
+
+use super::json::{self, Members};
 
 /// `name=value`, as `tracing_subscriber` does it.
 #[derive(Debug)]
@@ -26,16 +28,18 @@ impl<'w> FormatFields<'w> for Text {
 }
 
 /// A JSON object. A field that is recorded later is put behind the others, where
-/// `tracing_subscriber` would read and write the whole object anew.
+/// `tracing_subscriber` would read and write the whole object anew; that is done only
+/// for one that is recorded again.
 #[derive(Debug)]
 pub(crate) struct Json;
 
 impl<'w> FormatFields<'w> for Json {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
-        let mut object = String::from("{");
-        fields.record(&mut Visible(&mut Members(&mut object)));
-        object.push('}');
-        writer.write_str(&object)
+        writer.write_char('{')?;
+        let mut members = Members::first(&mut writer);
+        fields.record(&mut Visible(&mut members));
+        members.end()?;
+        writer.write_char('}')
     }
 
     fn add_fields(
@@ -43,12 +47,38 @@ impl<'w> FormatFields<'w> for Json {
         current: &'w mut FormattedFields<Self>,
         fields: &Record<'_>,
     ) -> fmt::Result {
-        if current.fields.pop().is_none() {
-            current.fields.push('{');
+        let object = &mut current.fields;
+        let mut again = Again { object: object.as_str(), is_any: false };
+        fields.record(&mut Visible(&mut again));
+        let is_any_again = again.is_any;
+        if object.pop().is_none() {
+            object.push('{');
         }
-        fields.record(&mut Visible(&mut Members(&mut current.fields)));
-        current.fields.push('}');
+        let mut members =
+            if object.len() == 1 { Members::first(object) } else { Members::more(object) };
+        fields.record(&mut Visible(&mut members));
+        members.end()?;
+        object.push('}');
+        if is_any_again {
+            // Of members of one name, the last remains.
+            let members: Map<String, Value> =
+                serde_json::from_str(object).map_err(|_| fmt::Error)?;
+            *object = serde_json::to_string(&members).map_err(|_| fmt::Error)?;
+        }
         Ok(())
+    }
+}
+
+/// Looks whether fields are recorded again. It may take a text for a name, and then the
+/// object is written anew for nothing.
+struct Again<'a> {
+    object: &'a str,
+    is_any: bool,
+}
+
+impl Visit for Again<'_> {
+    fn record_debug(&mut self, field: &Field, _: &dyn fmt::Debug) {
+        self.is_any |= self.object.contains(&format!("\"{}\":", json::name(field)));
     }
 }
 
@@ -88,45 +118,5 @@ impl Visit for Visible<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.of(field).into_iter().for_each(|next| next.record_debug(field, value));
-    }
-}
-
-/// The members of an object that is open.
-struct Members<'a>(&'a mut String);
-
-impl Members<'_> {
-    fn push(&mut self, field: &Field, value: &Value) {
-        if !self.0.ends_with('{') {
-            self.0.push(',');
-        }
-        // A raw identifier is written `r#type`.
-        let name = field.name().trim_start_matches("r#");
-        let _ = write!(self.0, "{}:{value}", Value::from(name));
-    }
-}
-
-impl Visit for Members<'_> {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.push(field, &value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.push(field, &value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.push(field, &value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.push(field, &value.into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.push(field, &value.into());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.push(field, &format!("{value:?}").into());
     }
 }
