@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use tower::Layer as _;
-use tracing::Instrument as _;
 use trellis_resilience::chaos::{ChaosLayer, Chaotic};
 use trellis_resilience::core::limit;
 use trellis_resilience::grpc::server::{self, ServerLayer};
@@ -113,8 +112,9 @@ impl tower::Service<Request<Body>> for Server {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let mut served = Served::begin(&mut request, self.is_door, &self.calls);
-        let span = served.span().clone();
-        let call = span.in_scope(|| self.inner.call(request)).instrument(span);
+        let scope = served.scope().clone();
+        let call = scope.in_scope(|| self.inner.call(request));
+        let call = scope.around(call);
         Box::pin(async move {
             let mut response = call.await.unwrap_or_else(|never| match never {});
             served.answer(&mut response);

@@ -3,20 +3,27 @@
 //!
 //! It lasts until the answer is out or its caller has gone, and says how the call
 //! ended, by the names of OpenTelemetry's semantic conventions. A call that comes through
-//! a door is a span at `info`, so that it has an id without a collector, too; one that
-//! comes from this process is at `debug`, and else a part of that.
+//! a door is a span at `info`, if its trace is sampled, and has ids all the same if it is
+//! not; one that comes from this process is at `debug`, and else a part of that.
+//!
+//! The end of a call that came through a door is a line of the log, which says itself
+//! what was called: it is the same whether there is a span or not, and the log does not
+//! show that span.
 
 mod body;
 mod outcome;
+mod span;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, OnceLock};
 
 use http::header::CONTENT_TYPE;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use tokio::time::Instant;
-use tracing::field::Empty;
-use tracing::{Level, Span};
-use trellis_telemetry::propagation::{self, Remote};
+use tracing::Span;
+use trellis_telemetry::{Scope, propagation};
 
 pub use outcome::Cause;
 
@@ -31,7 +38,7 @@ const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 /// A call that is being served. It ends once: by an [`Outcome`], or when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Served {
-    span: Span,
+    scope: Scope,
     began: Instant,
     /// Whether it came from outside of the process; its end is a line of the log then.
     is_door: bool,
@@ -41,50 +48,17 @@ pub(crate) struct Served {
     outcome: Option<Outcome>,
 }
 
+/// What is called.
 #[derive(Debug)]
 enum Call {
-    Grpc(Arc<Series>),
+    /// The path is only `None` if the request has none.
+    Grpc(Option<PathAndQuery>, Arc<Series>),
     Http(Method, Matched),
 }
 
 /// The template of the route that a request of HTTP took, once it is known.
 #[derive(Clone, Debug, Default)]
 struct Matched(Arc<OnceLock<String>>);
-
-/// The level is a constant of each place that makes a span.
-macro_rules! grpc_span {
-    ($level:expr, $method:ident) => {
-        tracing::span!(
-            $level,
-            "grpc",
-            otel.kind = "server",
-            otel.name = $method,
-            otel.status_code = Empty,
-            "rpc.system.name" = "grpc",
-            "rpc.method" = $method,
-            "rpc.response.status_code" = Empty,
-            "error.type" = Empty,
-        )
-    };
-}
-
-/// Its path may name a customer or an order, so only the route is told, by whoever
-/// knows it.
-macro_rules! http_span {
-    ($level:expr, $method:ident) => {
-        tracing::span!(
-            $level,
-            "http",
-            otel.kind = "server",
-            otel.name = $method,
-            otel.status_code = Empty,
-            "http.request.method" = $method,
-            "http.route" = Empty,
-            "http.response.status_code" = Empty,
-            "error.type" = Empty,
-        )
-    };
-}
 
 impl Served {
     pub(crate) fn begin<B>(request: &mut Request<B>, is_door: bool, calls: &Calls) -> Self {
@@ -94,35 +68,31 @@ impl Served {
         } else {
             request.method().as_str()
         };
-        let span = match (is_grpc, is_door) {
-            (true, true) => grpc_span!(Level::INFO, method),
-            (true, false) => grpc_span!(Level::DEBUG, method),
-            (false, true) => http_span!(Level::INFO, method),
-            (false, false) => http_span!(Level::DEBUG, method),
+        let caller = propagation::extract(request.headers());
+        let scope = if is_door {
+            span::of_door(caller.as_ref(), is_grpc, method)
+        } else {
+            span::inside(caller.as_ref(), is_grpc, method)
         };
-        if let Some(caller) = propagation::extract(request.headers()) {
-            propagation::set_parent(&span, &caller);
-        }
         let call = if is_grpc {
-            Call::Grpc(calls.method(method))
+            Call::Grpc(request.uri().path_and_query().cloned(), calls.method(method))
         } else {
             let matched = Matched::default();
             request.extensions_mut().insert(matched.clone());
             Call::Http(request.method().clone(), matched)
         };
         let (began, calls) = (Instant::now(), calls.clone());
-        Self { span, began, is_door, call, calls, outcome: Some(Outcome::Unknown) }
+        Self { scope, began, is_door, call, calls, outcome: Some(Outcome::Unknown) }
     }
 
-    pub(crate) fn span(&self) -> &Span {
-        &self.span
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// The head of the answer, which is told its trace.
     pub(crate) fn answer<B>(&mut self, response: &mut Response<B>) {
-        if let Some(trace_id) = propagation::trace_id(&self.span) {
-            let value = HeaderValue::try_from(trace_id.to_string());
-            response.headers_mut().insert(TRACE_ID, value.expect("hex digits are a value"));
+        if let Some(trace_id) = self.scope.trace_id() {
+            response.headers_mut().insert(TRACE_ID, propagation::header(trace_id));
         }
         match self.call {
             Call::Http(..) => {
@@ -130,23 +100,37 @@ impl Served {
                 self.outcome = Some(Outcome::Http(response.status(), cause));
             }
             // An answer that is only an error has it in its head.
-            Call::Grpc(_) => self.hear(response.headers()),
+            Call::Grpc(..) => self.hear(response.headers()),
         }
     }
 
     fn measure(&self, outcome: &Outcome) {
-        let (took, span) = (self.began.elapsed(), || Remote::of(&self.span));
+        let (took, span) = (self.began.elapsed(), || self.scope.remote());
         match (&self.call, outcome) {
-            (Call::Grpc(series), Outcome::Grpc(cause)) => {
+            (Call::Grpc(_, series), Outcome::Grpc(cause)) => {
                 self.calls.record(series, cause.code(), took, span);
             }
             (Call::Http(method, matched), Outcome::Http(status, _)) => {
-                let route = matched.0.get().map_or("", String::as_str);
+                let route = matched.get().unwrap_or_default();
                 self.calls.record_http((method, route, *status), took, span);
             }
             // Whoever asked over HTTP has gone before there was any status.
             _ => {}
         }
+    }
+}
+
+impl Call {
+    /// What is called by gRPC, such as `package.Service/Method`.
+    fn rpc_method(path: Option<&PathAndQuery>) -> &str {
+        path.map_or("", PathAndQuery::path).trim_start_matches('/')
+    }
+}
+
+impl Matched {
+    /// The template, such as `/v1/orders/{id}`.
+    fn get(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
     }
 }
 
@@ -161,21 +145,21 @@ impl Ends for Served {
 
     fn end(&mut self) {
         let Some(mut outcome) = self.outcome.take() else { return };
-        if let (Call::Grpc(_), Outcome::Unknown) = (&self.call, &outcome) {
+        if let (Call::Grpc(..), Outcome::Unknown) = (&self.call, &outcome) {
             // It ended without a status, which a caller takes for this one.
             outcome = Outcome::Grpc(Cause::unknown());
         }
-        outcome.record(&self.span);
+        outcome.record(self.scope.span());
         self.measure(&outcome);
         if self.is_door {
-            let _entered = self.span.enter();
             let duration_ms = self.began.elapsed().as_secs_f64() * 1_000.0;
-            outcome.log((duration_ms * 1_000.0).round() / 1_000.0);
+            let duration_ms = (duration_ms * 1_000.0).round() / 1_000.0;
+            self.scope.in_scope(|| outcome.log(&self.call, duration_ms));
         }
     }
 
     fn within<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.span.in_scope(work)
+        self.scope.in_scope(work)
     }
 }
 

@@ -21,10 +21,15 @@
 //! takes its trace nowhere, and there are many, so it is made only in a span that is
 //! sampled: not under any other, and not as a trace of its own.
 //!
+//! A call that comes through a door is asked about before there is any span
+//! ([`Scope::of_call`]): in a trace that is not sampled it has ids and no span. So what
+//! takes a call to another task or thread takes its [`Scope`] there.
+//!
 //! Fields become attributes if [`attributes::ALLOWED`] names them. The fields
 //! `otel.name`, `otel.kind` and `otel.status_code` are the span's name, kind and
-//! status. Warnings and errors that are logged in a sampled span are events of
-//! it, an error also its status; what else shall be an event says [`event`].
+//! status; the log does not show them, nor any field of a span that has a field
+//! `trellis.log.hidden`. Warnings and errors that are logged in a sampled span are
+//! events of it, an error also its status; what else shall be an event says [`event`].
 //!
 //! # What it may cost
 //!
@@ -44,6 +49,7 @@ mod gate;
 mod hex;
 mod logs;
 mod resource;
+mod scope;
 mod settings;
 mod tally;
 mod telemetry;
@@ -54,6 +60,7 @@ pub mod receiver;
 
 pub use logs::{Format, LogLevels, filter};
 pub use metrics::Metrics;
+pub use scope::{Entered, Scope, Scoped};
 pub use settings::{Export, ExportLogs, ExportMetrics, PushMetrics, Settings};
 pub use telemetry::{Telemetry, build, build_queued, start};
 pub use traces::event;

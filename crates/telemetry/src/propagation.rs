@@ -65,7 +65,7 @@ impl<S: BuildHasher> Carrier for HashMap<String, String, S> {
 
 /// A span of another process, or of an earlier time. Displays as `traceparent`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Remote(SpanContext);
+pub struct Remote(pub(crate) SpanContext);
 
 impl Remote {
     /// Reads a `traceparent` that was kept apart from other headers, such as in a
@@ -153,6 +153,11 @@ pub fn link(span: &Span, other: &Remote) {
 /// The span's parent is settled from here on.
 pub fn trace_id(span: &Span) -> Option<TraceId> {
     context::of(span).map(|context| context.trace_id())
+}
+
+/// A trace as the value of a header, which its caller is told.
+pub fn header(trace: TraceId) -> HeaderValue {
+    HeaderValue::from_str(Hex::from(trace).as_str()).expect("hex digits are a value")
 }
 
 /// The trace that the thread is in, if any.

@@ -3,6 +3,7 @@
 mod export;
 mod filter;
 mod ids;
+mod sampling;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use self::export::{Bounded, Listed};
 pub(crate) use self::filter::Recorded;
+pub(crate) use self::sampling::{Decision, begin};
 use crate::ending;
 use crate::gate::Gate;
 use crate::logs::LogLevels;
@@ -61,10 +63,10 @@ pub(crate) fn add<S>(
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let is_exported = settings.export.is_some();
-    let level = if is_exported { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    let sampler = settings.export.as_ref().map(|export| export.sampler.clone());
+    let level = if sampler.is_some() { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let spans = settings.spans.clone().unwrap_or_else(|| Targets::new().with_default(level));
-    let recorded = Recorded::new(spans, is_exported);
+    let recorded = Recorded::new(spans, sampler);
     let gate = Gate::new(logs.clone(), recorded.clone());
     let Some(export) = &settings.export else {
         let ids = layer(ids::Tracer).with_filter(recorded);
@@ -117,6 +119,7 @@ fn provider(
     Ok(SdkTracerProvider::builder()
         .with_resource(resource)
         .with_sampler(export.sampler.clone())
+        .with_id_generator(sampling::Ids::default())
         .with_span_processor(Bounded::new(processor, tally.clone()))
         .build())
 }

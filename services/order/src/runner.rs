@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, interval_at};
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 use trellis_chassis::{Clock, Shutdown};
 use trellis_storage::Error;
 use trellis_storage::idempotency::Fingerprint;
+use trellis_telemetry::Scope;
 use trellis_telemetry::propagation::Remote;
 use uuid::Uuid;
 
@@ -105,10 +106,10 @@ impl Runner {
         permit: Permit,
     ) -> Result<Option<Known>, Error> {
         let (tell, told) = oneshot::channel();
-        let (shared, call) = (Arc::clone(&self.0), Span::current());
+        let (shared, call) = (Arc::clone(&self.0), Scope::current());
         self.0.shutdown.spawn(SAGA, async move {
             let work = shared.store.begin(saga.clone(), fingerprint, shared.lease());
-            let begun = work.instrument(call).await;
+            let begun = call.around(work).await;
             let is_new = matches!(begun, Ok(None));
             // Nobody listens any more when the caller has gone.
             drop(tell.send(begun));
@@ -127,10 +128,10 @@ impl Runner {
         let (tell, told) = oneshot::channel();
         let shared = Arc::clone(&self.0);
         let permit = self.admit().ok();
-        let (trace, call) = (Remote::current(), Span::current());
+        let (trace, call) = (Remote::current(), Scope::current());
         cancel.lease = permit.is_some().then(|| shared.lease());
         self.0.shutdown.spawn(SAGA, async move {
-            let mut cancelling = shared.store.request_cancel(cancel).instrument(call).await;
+            let mut cancelling = call.around(shared.store.request_cancel(cancel)).await;
             let mut refund = None;
             if let Ok(Cancelling::Noted { refund: begun, .. }) = &mut cancelling {
                 shared.in_flight.request_cancel(cancel.order_id);

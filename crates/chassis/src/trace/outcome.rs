@@ -7,6 +7,8 @@ use tonic_types::StatusExt as _;
 use tracing::Span;
 use trellis_resilience::grpc::code::name;
 
+use super::Call;
+
 /// How a call of gRPC ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
@@ -81,19 +83,46 @@ impl Outcome {
         }
     }
 
-    pub(super) fn log(&self, duration_ms: f64) {
+    /// What was called is said here, since a call in a trace that is not sampled has no
+    /// span that could.
+    pub(super) fn log(&self, call: &Call, duration_ms: f64) {
+        match call {
+            Call::Grpc(path, _) => self.log_grpc(Call::rpc_method(path.as_ref()), duration_ms),
+            Call::Http(method, matched) => {
+                self.log_http(method.as_str(), matched.get(), duration_ms);
+            }
+        }
+    }
+
+    fn log_grpc(&self, method: &str, duration_ms: f64) {
+        let (code, reason) = self.cause();
+        tracing::info!(rpc.method = method, code, reason, duration_ms, "served");
+    }
+
+    fn log_http(&self, method: &str, route: Option<&str>, duration_ms: f64) {
+        let status = match self {
+            Self::Http(status, _) => Some(status.as_u16()),
+            Self::Unknown | Self::Grpc(_) => None,
+        };
+        let (code, reason) = self.cause();
+        tracing::info!(
+            http.request.method = method,
+            http.route = route,
+            status,
+            code,
+            reason,
+            duration_ms,
+            "served"
+        );
+    }
+
+    /// The code of gRPC and the reason, as far as they are known.
+    fn cause(&self) -> (Option<&'static str>, Option<&str>) {
         match self {
-            Self::Unknown => tracing::info!(duration_ms, "served"),
-            Self::Grpc(Cause { code, reason }) => {
-                tracing::info!(code = name(*code), reason, duration_ms, "served");
+            Self::Grpc(cause) | Self::Http(_, Some(cause)) => {
+                (Some(name(cause.code)), cause.reason.as_deref())
             }
-            Self::Http(status, None) => {
-                tracing::info!(status = status.as_u16(), duration_ms, "served");
-            }
-            Self::Http(status, Some(Cause { code, reason })) => {
-                let (status, code) = (status.as_u16(), name(*code));
-                tracing::info!(status, code, reason, duration_ms, "served");
-            }
+            Self::Unknown | Self::Http(_, None) => (None, None),
         }
     }
 }

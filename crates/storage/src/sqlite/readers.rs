@@ -12,7 +12,7 @@ use std::{
 use quanta::Instant;
 use rusqlite::Connection;
 use tokio::{sync::Semaphore, task::spawn_blocking};
-use tracing::Span;
+use trellis_telemetry::Scope;
 
 use super::{connect, meters::Meters, statements};
 use crate::{
@@ -66,11 +66,11 @@ impl Readers {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::Closed)?;
 
         let readers = Arc::clone(self);
-        let span = Span::current();
+        let scope = Scope::current();
         let task = spawn_blocking(move || {
             // The turn ends after the connection is back.
             let _turn = turn;
-            span.in_scope(|| readers.run(query, Some(began)))
+            scope.in_scope(|| readers.run(query, Some(began)))
         });
         let result = task.await.unwrap_or_else(|error| {
             if error.is_panic() {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use quanta::Instant;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
-use tracing::Span;
+use trellis_telemetry::Scope;
 
 use super::statements;
 use crate::{
@@ -39,14 +39,14 @@ pub(super) struct Unit<F, T, E> {
     answer: Option<Outcome<T, E>>,
     caller: oneshot::Sender<Outcome<T, E>>,
     began: Instant,
-    span: Span,
+    scope: Scope,
 }
 
 impl<F, T, E> Unit<F, T, E> {
     pub(super) fn new(work: F, began: Instant) -> (Self, oneshot::Receiver<Outcome<T, E>>) {
         let (caller, answer) = oneshot::channel();
-        let span = Span::current();
-        let unit = Self { work: Some(work), answer: None, caller, began, span };
+        let scope = Scope::current();
+        let unit = Self { work: Some(work), answer: None, caller, began, scope };
         (unit, answer)
     }
 }
@@ -67,7 +67,7 @@ where
 
     fn run(&mut self, connection: &Connection) -> Verdict {
         let Some(work) = self.work.take() else { return Verdict::Undo };
-        let _entered = self.span.enter();
+        let _entered = self.scope.enter();
         // What the unit shares with others must stand a panic, as in any task;
         // what it wrote is rolled back.
         let work = || statements::traced(connection, || Answer::of(|| work(connection)));

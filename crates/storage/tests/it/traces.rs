@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tracing::{Instrument as _, Span, info_span};
 use trellis_storage::{Error, Faults, Sqlite, When};
 use trellis_telemetry::{
-    Export, Settings, Telemetry,
+    Export, Scope, Settings, Telemetry,
     propagation::{self, Remote},
     receiver::{Received, Receiver, SpanKind},
 };
@@ -198,6 +198,23 @@ async fn nothing_is_made_outside_of_a_sampled_trace() {
     assert!(spans.iter().all(|span| span.trace_id != unsampled));
     let roots = spans[before..].iter().filter(|span| span.parent.is_empty());
     assert!(roots.clone().all(|span| span.name == "call"), "{:?}", roots.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_unit_of_a_call_that_nobody_samples_has_its_ids_wherever_it_runs() {
+    let (_bench, sqlite) = open().await;
+    let caller = Remote::parse(UNSAMPLED);
+    let call = Scope::of_call(caller.as_ref(), "trellis_test", || unreachable!("no span"));
+    let trace = call.remote();
+    assert_eq!(trace.as_ref().map(Remote::trace_id), caller.as_ref().map(Remote::trace_id));
+
+    let work = async {
+        let written = sqlite.write(|_| Ok::<_, Error>(Remote::current())).await.unwrap();
+        let read = sqlite.read(|_| Ok::<_, Error>(Remote::current())).await.unwrap();
+        [written, read]
+    };
+
+    assert_eq!(call.around(work).await, [trace.clone(), trace]);
 }
 
 #[tokio::test]

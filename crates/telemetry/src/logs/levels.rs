@@ -10,6 +10,9 @@ use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter};
 
+/// The field of a span that the log does not show: what is said of it is said by lines.
+const HIDDEN: &str = "trellis.log.hidden";
+
 /// The levels at which the crates of this process log.
 ///
 /// Clones share them. Reading them takes no lock, since every span and every line
@@ -72,12 +75,19 @@ pub fn filter(text: &str) -> anyhow::Result<Targets> {
     parsed.map_err(|error| anyhow::anyhow!("`{text}` is no filter: {error}"))
 }
 
+fn is_hidden(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && metadata.fields().field(HIDDEN).is_some()
+}
+
 impl<S: Subscriber> Filter<S> for LogLevels {
     fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
-        Filter::enabled(&**self.0.load(), metadata, context)
+        !is_hidden(metadata) && Filter::enabled(&**self.0.load(), metadata, context)
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_hidden(metadata) {
+            return Interest::never();
+        }
         Filter::<S>::callsite_enabled(&**self.0.load(), metadata)
     }
 

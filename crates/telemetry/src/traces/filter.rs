@@ -1,13 +1,15 @@
 //! Which spans and events of this process OpenTelemetry gets to know.
 
 use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry_sdk::trace::Sampler;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{self, Filter};
 
+use super::sampling::{self, Decision};
 use crate::attributes::DB_SYSTEM_NAME;
 
 /// The field by which a span says that it may have a parent elsewhere, or take its trace
@@ -22,24 +24,38 @@ const DATABASE: &str = DB_SYSTEM_NAME;
 #[derive(Clone, Debug)]
 pub(crate) struct Recorded {
     spans: Targets,
-    exporting: bool,
+    /// `None`: nothing is exported.
+    sampler: Option<Sampler>,
 }
 
 impl Recorded {
-    pub(crate) fn new(spans: Targets, exporting: bool) -> Self {
-        Self { spans, exporting }
+    pub(crate) fn new(spans: Targets, sampler: Option<Sampler>) -> Self {
+        Self { spans, sampler }
+    }
+
+    /// Whether spans of `target` at `info` belong to traces.
+    pub(crate) fn shows(&self, target: &str) -> bool {
+        is_own(target) && self.spans.would_enable(target, &Level::INFO)
+    }
+
+    /// Whether a call that comes in, below `parent` if that is known, needs a span.
+    pub(crate) fn decide(&self, parent: Option<SpanContext>) -> Decision {
+        sampling::decide(self.sampler.as_ref(), parent)
+    }
+
+    fn is_exporting(&self) -> bool {
+        self.sampler.is_some()
     }
 
     /// What can be said of a place in the code, whatever it runs in.
     fn of_interest(&self, metadata: &Metadata<'_>) -> bool {
-        // Above all not the crates that carry the export, or it would export itself.
-        if !metadata.target().starts_with("trellis_") {
+        if !is_own(metadata.target()) {
             return false;
         }
         if metadata.is_span() {
             return self.spans.would_enable(metadata.target(), metadata.level());
         }
-        self.exporting && *metadata.level() <= Level::WARN
+        self.is_exporting() && *metadata.level() <= Level::WARN
     }
 
     /// Whether a trace misses something without it, even if nobody will look at it.
@@ -54,9 +70,14 @@ impl Recorded {
             let span = span.span_context();
             let may_begin_a_trace = metadata.is_span() && !has(metadata, DATABASE);
             let begins_a_trace = may_begin_a_trace && !span.is_valid();
-            begins_a_trace || (self.exporting && span.is_sampled())
+            begins_a_trace || (self.is_exporting() && span.is_sampled())
         })
     }
+}
+
+/// Above all not of the crates that carry the export, or it would export itself.
+fn is_own(target: &str) -> bool {
+    target.starts_with("trellis_")
 }
 
 fn has(metadata: &Metadata<'_>, field: &str) -> bool {
@@ -80,6 +101,6 @@ impl<S: Subscriber> Filter<S> for Recorded {
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
         let spans = Filter::<S>::max_level_hint(&self.spans)?;
-        Some(if self.exporting { spans.max(LevelFilter::WARN) } else { spans })
+        Some(if self.is_exporting() { spans.max(LevelFilter::WARN) } else { spans })
     }
 }

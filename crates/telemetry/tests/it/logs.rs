@@ -93,6 +93,33 @@ fn a_span_without_fields_gets_some_later() {
 }
 
 #[test]
+fn a_span_that_the_log_does_not_show_gives_its_lines_their_ids_and_no_more() {
+    let process = Process::new("order", &Settings::default());
+
+    let trace = process.run(|| {
+        let call = info_span!(
+            target: "trellis_test",
+            "call",
+            otel.kind = "server",
+            method = "x",
+            trellis.log.hidden = Empty,
+        );
+        call.in_scope(|| {
+            info!(target: "trellis_test", "outside");
+            info_span!(target: "trellis_test", "inner")
+                .in_scope(|| info!(target: "trellis_test", "inside"));
+        });
+        propagation::trace_id(&call).unwrap().to_string()
+    });
+
+    assert_eq!(process.log.line("outside").get("span"), None);
+    assert_eq!(process.log.line("inside")["span"], json!({"name": "inner"}));
+    for message in ["outside", "inside"] {
+        assert_eq!(ids(&process.log.line(message)).0, trace);
+    }
+}
+
+#[test]
 fn people_on_a_terminal_get_the_ids_at_the_end_of_the_line() {
     let process = Process::with_format("order", &Settings::default(), Format::Terminal);
 

@@ -1,6 +1,7 @@
 //! Telemetry as a process uses it, with a real collector at the other end.
 
 mod bad_collector;
+mod calls;
 mod json;
 mod kit;
 mod logs;
