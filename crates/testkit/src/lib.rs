@@ -11,6 +11,7 @@
 pub mod postgres;
 
 mod database;
+mod nats;
 mod process;
 mod program;
 
@@ -43,4 +44,5 @@ macro_rules! on_each_database {
 }
 
 pub use database::Database;
+pub use nats::Nats;
 pub use postgres::Postgres;

@@ -1,9 +1,7 @@
 //! Postgres servers.
 
 use std::fmt;
-use std::io::Write as _;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Child;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,7 +13,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::process::{self, Account};
+use crate::process::{self, Account, free_port, text};
 use crate::{database, program};
 
 /// How long a server may take to answer, on a machine that is busy with other tests.
@@ -94,10 +92,8 @@ impl Postgres {
     /// Kills the server with all its sessions, as a crash would. Its files stay.
     pub fn kill(&self) {
         self.family().into_iter().for_each(|pid| process::signal("KILL", pid));
-        let mut keeper = self.keeper.lock().expect("no test panics in here").take();
-        if let Some(keeper) = &mut keeper {
-            keeper.stdin.take().expect("it is piped").write_all(b"keep\n").expect("it listens");
-            keeper.wait().expect("it ends");
+        if let Some(keeper) = self.keeper.lock().expect("no test panics in here").take() {
+            process::leave_files(keeper);
         }
     }
 
@@ -173,9 +169,8 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         let keeper = self.keeper.get_mut().map(Option::take);
-        if let Ok(Some(mut keeper)) = keeper {
-            drop(keeper.stdin.take());
-            let _ = keeper.wait();
+        if let Ok(Some(keeper)) = keeper {
+            process::end(keeper);
         }
     }
 }
@@ -238,14 +233,4 @@ async fn connect(url: &str) -> PgConnection {
 
 fn options(url: &str) -> PgConnectOptions {
     url.parse().expect("it was made here")
-}
-
-/// One that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("paths of the tests are texts")
 }

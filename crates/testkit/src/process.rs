@@ -1,6 +1,8 @@
 //! Processes that end with this one.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -87,4 +89,26 @@ pub(crate) fn keep(
 pub(crate) fn signal(name: &str, pid: u32) {
     let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).output();
     sent.expect("kill runs");
+}
+
+/// Ends a keeper whose program is dead, without its folder.
+pub(crate) fn leave_files(mut keeper: Child) {
+    keeper.stdin.take().expect("it is piped").write_all(b"keep\n").expect("it listens");
+    keeper.wait().expect("it ends");
+}
+
+/// Ends a keeper with its program and its folder.
+pub(crate) fn end(mut keeper: Child) {
+    drop(keeper.stdin.take());
+    let _ = keeper.wait();
+}
+
+/// One that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("it is bound").port()
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("paths of the tests are texts")
 }
