@@ -7,6 +7,8 @@
 mod direct;
 mod road;
 
+use std::sync::Arc;
+
 use crate::Event;
 
 pub use direct::{Direct, Subscriber};
@@ -28,14 +30,26 @@ pub struct Delivery {
     pub event: Event,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// How often a bus has lost the event after it had taken it.
+    pub losses: u32,
+}
+
+/// Where a bus keeps an event that it has taken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Receipt {
+    /// Names one life of a stream: a stream that was made again has another name.
+    pub stream: Arc<str>,
+    /// The event's place in it.
+    pub sequence: u64,
 }
 
 /// What became of a delivery. The order of the variants is that of their weight:
 /// with several consumers, the heaviest outcome is that of the event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// Every consumer has it, or nobody wants it.
-    Delivered,
+    /// Every consumer has it, or nobody wants it, or the bus keeps it where the receipt
+    /// says.
+    Delivered(Option<Receipt>),
     /// A consumer failed: the attempt counts.
     Refused(String),
     /// A consumer was not there: the attempt does not count, or it would use up
@@ -46,6 +60,6 @@ pub enum Outcome {
 impl Delivery {
     /// A first attempt.
     pub fn first(event: Event) -> Self {
-        Self { event, attempt: 1 }
+        Self { event, attempt: 1, losses: 0 }
     }
 }

@@ -6,6 +6,7 @@
 pub mod postgres;
 mod sqlite;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -16,7 +17,7 @@ use trellis_storage::{Error, Migration, micros};
 use uuid::Uuid;
 
 use crate::Event;
-use crate::bus::Delivery;
+use crate::bus::{Delivery, Receipt};
 
 pub use postgres::PostgresOutbox;
 pub use sqlite::SqliteOutbox;
@@ -27,6 +28,11 @@ const LEASE: &str = "relay";
 /// The table; put it among a service's own migrations.
 pub const MIGRATION: Migration =
     Migration { name: "outbox_0001", sql: include_str!("outbox/0001.sql") };
+
+/// The columns for receipts; put it among a service's own migrations, behind
+/// [`MIGRATION`].
+pub const RECEIPTS: Migration =
+    Migration { name: "outbox_0002", sql: include_str!("outbox/0002.sql") };
 
 /// What a relay needs of an outbox.
 ///
@@ -57,6 +63,12 @@ pub trait Outbox: Send + Sync {
         settlements: Vec<Settlement>,
         now: OffsetDateTime,
     ) -> Result<bool, Error>;
+
+    /// The row with the highest place in `stream`, but for the `skip` rows above it.
+    async fn kept(&self, stream: &str, skip: u32) -> Result<Option<Kept>, Error>;
+
+    /// Makes up to `limit` rows that were published until `now` due again; says how many.
+    async fn unpublish(&self, lost: Lost, limit: u32, now: OffsetDateTime) -> Result<usize, Error>;
 
     /// What is not published yet.
     async fn backlog(&self) -> Result<Backlog, Error>;
@@ -93,7 +105,7 @@ pub struct Due {
 }
 
 /// What became of a row.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settlement {
     /// Names the row.
     pub sequence: i64,
@@ -102,10 +114,10 @@ pub struct Settlement {
 }
 
 /// What became of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Everyone who wants it has it.
-    Published,
+    /// Everyone who wants it has it, or the bus keeps it for them.
+    Published(Option<Receipt>),
     /// A consumer failed: the attempt counts.
     Refused {
         /// When to try again.
@@ -118,6 +130,26 @@ pub enum Verdict {
     },
 }
 
+/// A published row that a bus keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its event.
+    pub event_id: String,
+    /// Its place in the stream.
+    pub sequence: u64,
+}
+
+/// Which published rows a bus has lost; only rows with a receipt are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// All that it kept.
+    All,
+    /// What it kept in any stream but this one.
+    Elsewhere(Arc<str>),
+    /// What had a higher place in the stream than this.
+    Above(Receipt),
+}
+
 /// What is not published yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
@@ -125,6 +157,33 @@ pub struct Backlog {
     pub count: u64,
     /// When the oldest of them happened.
     pub oldest: Option<OffsetDateTime>,
+}
+
+/// The rows of [`Lost`] in the order of streams and places; `None` stands for no rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ranges<'a> {
+    /// All of the streams before this one.
+    below: Option<&'a str>,
+    /// All of the streams behind this one.
+    beyond: Option<&'a str>,
+    /// Of this stream, what is above this place.
+    within: Option<&'a str>,
+    above: i64,
+}
+
+impl Lost {
+    fn ranges(&self) -> Ranges<'_> {
+        match self {
+            Self::All => Ranges { beyond: Some(""), ..Ranges::default() },
+            Self::Elsewhere(stream) => {
+                Ranges { below: Some(stream), beyond: Some(stream), ..Ranges::default() }
+            }
+            Self::Above(Receipt { stream, sequence }) => {
+                let above = sequence.cast_signed();
+                Ranges { within: Some(stream), above, ..Ranges::default() }
+            }
+        }
+    }
 }
 
 /// Adds an event to the transaction; call [`Outbox::wake`] once it is committed.

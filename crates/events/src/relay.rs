@@ -233,9 +233,9 @@ impl Relay {
             self.meters.count(&outcome);
             let event = &row.delivery.event;
             let verdict = match outcome {
-                Outcome::Delivered => {
+                Outcome::Delivered(receipt) => {
                     batch.reached(&event.r#type);
-                    Verdict::Published
+                    Verdict::Published(receipt)
                 }
                 Outcome::Refused(error) => {
                     batch.reached(&event.r#type);

@@ -69,7 +69,7 @@ fn delivery(clock: &dyn Clock, sku: &Sku) -> Delivery {
 }
 
 fn report(outcomes: &[Outcome]) {
-    let lost = outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::Delivered)).count();
+    let lost = outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::Delivered(_))).count();
     if lost != 0 {
         tracing::debug!(lost, "product views were lost");
     }

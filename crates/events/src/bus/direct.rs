@@ -45,7 +45,7 @@ impl Bus for Direct {
         let roads = self.roads.wait().await;
         let hand_overs = roads.iter().map(|road| road.hand_over(&deliveries));
 
-        let mut outcomes = vec![Outcome::Delivered; deliveries.len()];
+        let mut outcomes = vec![Outcome::Delivered(None); deliveries.len()];
         for (index, outcome) in join_all(hand_overs).await.into_iter().flatten() {
             if outcomes[index] < outcome {
                 outcomes[index] = outcome;

@@ -106,7 +106,7 @@ impl Road {
 
     fn read(&self, outcome: &pb::DeliveryOutcome) -> Result<Outcome, String> {
         match outcome.verdict() {
-            Verdict::Done => Ok(Outcome::Delivered),
+            Verdict::Done => Ok(Outcome::Delivered(None)),
             Verdict::Retry => Ok(Outcome::Refused(self.describe(&outcome.error))),
             Verdict::Unspecified => Err("an outcome without a verdict".to_owned()),
         }

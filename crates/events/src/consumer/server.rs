@@ -50,7 +50,7 @@ impl Consumer {
     }
 
     async fn take(&self, delivery: Delivery) -> pb::DeliveryOutcome {
-        let Delivery { event, attempt: attempts } = delivery;
+        let Delivery { event, attempt: attempts, .. } = delivery;
         let span = trace::process(&event, self.name, attempts);
         let (began, kind) = (Instant::now(), event.r#type.clone());
         let work = async {
@@ -254,7 +254,7 @@ fn read_delivery(path: &str, delivery: pb::Delivery) -> Result<Delivery, Violati
     if attempt == 0 {
         return Err(Violation::new(format!("{path}.attempt"), "must be at least 1"));
     }
-    Ok(Delivery { event, attempt })
+    Ok(Delivery { event, attempt, losses: 0 })
 }
 
 /// One event must not have two ids, so only the usual way to write one will do.

@@ -1,5 +1,7 @@
 //! The outbox in Postgres.
 
+mod receipts;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +15,18 @@ use trellis_storage::lease::postgres as lease;
 use trellis_storage::{Error, Migration, Postgres, Tx};
 use uuid::Uuid;
 
-use super::{Backlog, Claim, Due, LEASE, Outbox, Settlement, Verdict};
+use super::{Backlog, Claim, Due, Kept, LEASE, Lost, Outbox, Settlement, Verdict};
 use crate::Event;
 use crate::bus::Delivery;
 
 /// The table; put it among a service's own migrations.
 pub const MIGRATION: Migration =
     Migration { name: "outbox_0001", sql: include_str!("postgres.sql") };
+
+/// The columns for receipts; put it among a service's own migrations, behind
+/// [`MIGRATION`].
+pub const RECEIPTS: Migration =
+    Migration { name: "outbox_0002", sql: include_str!("postgres_0002.sql") };
 
 /// An outbox in a service's own database. Clones share their wakes; the relays of other
 /// processes look by themselves.
@@ -51,6 +58,7 @@ struct Row {
     headers: String,
     create_time: OffsetDateTime,
     attempts: i32,
+    losses: i32,
 }
 
 /// Adds an event to the transaction; call [`Outbox::wake`] once it is committed.
@@ -110,6 +118,14 @@ impl Outbox for PostgresOutbox {
         self.database.write(|tx| settle(tx, claim, &settlements, now)).await
     }
 
+    async fn kept(&self, stream: &str, skip: u32) -> Result<Option<Kept>, Error> {
+        self.database.look_up(|tx| receipts::kept(tx, stream, skip)).await
+    }
+
+    async fn unpublish(&self, lost: Lost, limit: u32, now: OffsetDateTime) -> Result<usize, Error> {
+        self.database.write(|tx| receipts::unpublish(tx, &lost, limit, now)).await
+    }
+
     async fn backlog(&self) -> Result<Backlog, Error> {
         self.database.look_up(backlog).await
     }
@@ -130,7 +146,8 @@ impl Outbox for PostgresOutbox {
 async fn due(mut tx: Tx, now: OffsetDateTime, limit: u32) -> Result<Vec<Due>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "
-        SELECT sequence, event_id, kind, subject, payload, headers, create_time, attempts
+        SELECT sequence, event_id, kind, subject, payload, headers, create_time, attempts,
+               losses
           FROM outbox
          WHERE published_time IS NULL
            AND next_attempt_time <= $1
@@ -158,7 +175,8 @@ impl Row {
             create_time: Some(timestamp::to_proto(self.create_time)),
         };
         let attempt = self.attempts.unsigned_abs().saturating_add(1);
-        Ok(Due { sequence: self.sequence, delivery: Delivery { event, attempt } })
+        let losses = self.losses.unsigned_abs();
+        Ok(Due { sequence: self.sequence, delivery: Delivery { event, attempt, losses } })
     }
 }
 
@@ -175,15 +193,21 @@ async fn settle(
     }
     let sequences: Vec<i64> = settlements.iter().map(|settlement| settlement.sequence).collect();
     let (published, counted, next): (Vec<_>, Vec<_>, Vec<_>) =
-        settlements.iter().map(|settlement| columns(settlement.verdict, now)).collect();
+        settlements.iter().map(|settlement| columns(&settlement.verdict, now)).collect();
+    let (streams, places): (Vec<_>, Vec<_>) =
+        settlements.iter().map(|settlement| receipt(&settlement.verdict)).collect();
     sqlx::query(
         "
         UPDATE outbox
            SET published_time = settled.published_time,
                attempts = outbox.attempts + settled.counted,
-               next_attempt_time = coalesce(settled.next_attempt_time, outbox.next_attempt_time)
-          FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::timestamptz[])
-               AS settled (sequence, published_time, counted, next_attempt_time)
+               next_attempt_time = coalesce(settled.next_attempt_time, outbox.next_attempt_time),
+               stream = settled.stream,
+               stream_sequence = settled.stream_sequence
+          FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::timestamptz[],
+                      $5::text[], $6::bigint[])
+               AS settled (sequence, published_time, counted, next_attempt_time,
+                           stream, stream_sequence)
          WHERE outbox.sequence = settled.sequence
            AND outbox.published_time IS NULL
         ",
@@ -192,6 +216,8 @@ async fn settle(
     .bind(published)
     .bind(counted)
     .bind(next)
+    .bind(streams)
+    .bind(places)
     .execute(&mut *tx)
     .await?;
     Ok(true)
@@ -199,13 +225,23 @@ async fn settle(
 
 /// When it was published, what counts, and when to try again.
 fn columns(
-    verdict: Verdict,
+    verdict: &Verdict,
     now: OffsetDateTime,
 ) -> (Option<OffsetDateTime>, i32, Option<OffsetDateTime>) {
     match verdict {
-        Verdict::Published => (Some(now), 0, None),
-        Verdict::Refused { next_attempt_time } => (None, 1, Some(next_attempt_time)),
-        Verdict::Postponed { next_attempt_time } => (None, 0, Some(next_attempt_time)),
+        Verdict::Published(_) => (Some(now), 0, None),
+        Verdict::Refused { next_attempt_time } => (None, 1, Some(*next_attempt_time)),
+        Verdict::Postponed { next_attempt_time } => (None, 0, Some(*next_attempt_time)),
+    }
+}
+
+/// The stream that keeps it, and its place there.
+fn receipt(verdict: &Verdict) -> (Option<String>, Option<i64>) {
+    match verdict {
+        Verdict::Published(Some(receipt)) => {
+            (Some(receipt.stream.to_string()), Some(receipt.sequence.cast_signed()))
+        }
+        _ => (None, None),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The outbox in SQLite.
 
+mod receipts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +13,9 @@ use trellis_api::timestamp;
 use trellis_storage::{Error, Sqlite, from_micros, lease, micros};
 use uuid::Uuid;
 
-use super::{Backlog, Claim, Due, LEASE, Outbox, Settlement, Verdict};
+use super::{Backlog, Claim, Due, Kept, LEASE, Lost, Outbox, Settlement, Verdict};
 use crate::Event;
-use crate::bus::Delivery;
+use crate::bus::{Delivery, Receipt};
 
 /// An outbox in a service's own database. Clones share their wakes.
 #[derive(Clone, Debug)]
@@ -75,6 +77,15 @@ impl Outbox for SqliteOutbox {
             .await
     }
 
+    async fn kept(&self, stream: &str, skip: u32) -> Result<Option<Kept>, Error> {
+        let stream = stream.to_owned();
+        self.database.read(move |tx| receipts::kept(tx, &stream, skip)).await
+    }
+
+    async fn unpublish(&self, lost: Lost, limit: u32, now: OffsetDateTime) -> Result<usize, Error> {
+        self.database.write(move |tx| receipts::unpublish(tx, &lost, limit, now)).await
+    }
+
     async fn backlog(&self) -> Result<Backlog, Error> {
         self.database.read(backlog).await
     }
@@ -95,7 +106,7 @@ impl Outbox for SqliteOutbox {
 fn due(tx: &Connection, now: OffsetDateTime, limit: u32) -> Result<Vec<Due>, Error> {
     let mut statement = tx.prepare_cached(
         "
-        SELECT sequence, event_id, kind, subject, payload, headers, create_time, attempts
+        SELECT sequence, event_id, kind, subject, payload, headers, create_time, attempts, losses
           FROM outbox
          WHERE published_time IS NULL
            AND next_attempt_time <= ?1
@@ -120,15 +131,18 @@ fn read_due(row: &Row<'_>) -> rusqlite::Result<Due> {
         create_time: Some(timestamp::to_proto(from_micros(row.get(6)?))),
     };
     let attempts: u32 = row.get(7)?;
-    let delivery = Delivery { event, attempt: attempts.saturating_add(1) };
+    let attempt = attempts.saturating_add(1);
+    let delivery = Delivery { event, attempt, losses: row.get(8)? };
     Ok(Due { sequence: row.get(0)?, delivery })
 }
 
 fn settle(tx: &Connection, settlement: &Settlement, now: OffsetDateTime) -> Result<(), Error> {
-    let (counted, next_attempt_time) = match settlement.verdict {
-        Verdict::Published => return publish(tx, settlement.sequence, now),
-        Verdict::Refused { next_attempt_time } => (1, next_attempt_time),
-        Verdict::Postponed { next_attempt_time } => (0, next_attempt_time),
+    let (counted, next_attempt_time) = match &settlement.verdict {
+        Verdict::Published(receipt) => {
+            return publish(tx, settlement.sequence, receipt.as_ref(), now);
+        }
+        Verdict::Refused { next_attempt_time } => (1, *next_attempt_time),
+        Verdict::Postponed { next_attempt_time } => (0, *next_attempt_time),
     };
     tx.prepare_cached(
         "
@@ -143,16 +157,28 @@ fn settle(tx: &Connection, settlement: &Settlement, now: OffsetDateTime) -> Resu
     Ok(())
 }
 
-fn publish(tx: &Connection, sequence: i64, now: OffsetDateTime) -> Result<(), Error> {
+fn publish(
+    tx: &Connection,
+    sequence: i64,
+    receipt: Option<&Receipt>,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
     tx.prepare_cached(
         "
         UPDATE outbox
-           SET published_time = ?2
+           SET published_time = ?2,
+               stream = ?3,
+               stream_sequence = ?4
          WHERE sequence = ?1
            AND published_time IS NULL
         ",
     )?
-    .execute((sequence, micros(now)))?;
+    .execute((
+        sequence,
+        micros(now),
+        receipt.map(|receipt| &*receipt.stream),
+        receipt.map(|receipt| receipt.sequence.cast_signed()),
+    ))?;
     Ok(())
 }
 

@@ -31,7 +31,7 @@ impl Meters {
 
     pub(super) fn count(&self, outcome: &Outcome) {
         match outcome {
-            Outcome::Delivered => &self.delivered,
+            Outcome::Delivered(_) => &self.delivered,
             Outcome::Refused(_) => &self.refused,
             Outcome::Unreachable(_) => &self.unreachable,
         }

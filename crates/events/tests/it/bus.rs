@@ -28,7 +28,7 @@ async fn the_heaviest_outcome_of_all_consumers_is_that_of_the_event() {
 
     let outcomes = bus.publish(deliveries.to_vec()).await;
 
-    assert_eq!(outcomes[0], Outcome::Delivered);
+    assert_eq!(outcomes[0], Outcome::Delivered(None));
     assert_eq!(outcomes[1], Outcome::Refused("ill: not feeling well".to_owned()));
     assert!(matches!(&outcomes[2], Outcome::Unreachable(error) if error.starts_with("away: ")));
     assert_eq!(well.effects().await, [CANCELLED, CONFIRMED, "order.refunded"]);

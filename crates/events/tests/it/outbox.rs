@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use time::ext::NumericalStdDuration as _;
 use trellis_chassis::Clock as _;
-use trellis_events::outbox::{Settlement, Verdict};
+use trellis_events::bus::Receipt;
+use trellis_events::outbox::{Lost, Settlement, Verdict};
 use trellis_events::relay::LEASE;
 use trellis_storage::{Error, Faults};
 use uuid::Uuid;
@@ -101,7 +102,7 @@ async fn whoever_lost_the_lease_settles_nothing() {
     let now = publisher.clock.now();
     publisher.outbox.claim(Uuid::from_u128(2), LEASE, now).await.unwrap().unwrap();
 
-    let settlement = Settlement { sequence, verdict: Verdict::Published };
+    let settlement = Settlement { sequence, verdict: Verdict::Published(None) };
     assert!(!publisher.outbox.settle(old, vec![settlement], now).await.unwrap());
     assert_eq!(publisher.outbox.backlog().await.unwrap().count, 1);
 }
@@ -124,4 +125,96 @@ async fn a_wake_that_nobody_waits_for_is_kept() {
     let (publisher, _folder) = publisher().await;
     publisher.outbox.wake();
     publisher.outbox.woken().await;
+}
+
+/// Publishes all that is due, at the places from 1 of `stream`.
+async fn publish(publisher: &Publisher, stream: &str) {
+    let now = publisher.clock.now();
+    let claim = publisher.outbox.claim(Uuid::from_u128(1), LEASE, now).await.unwrap().unwrap();
+    let due = publisher.outbox.due(now, 100).await.unwrap();
+    let settlements = due.iter().zip(1..).map(|(row, place)| {
+        let receipt = Receipt { stream: stream.into(), sequence: place };
+        Settlement { sequence: row.sequence, verdict: Verdict::Published(Some(receipt)) }
+    });
+    assert!(publisher.outbox.settle(claim, settlements.collect(), now).await.unwrap());
+}
+
+/// The subjects of what is due, with the number of losses.
+async fn due(publisher: &Publisher) -> Vec<(String, u32)> {
+    let due = publisher.outbox.due(publisher.clock.now(), 100).await.unwrap();
+    due.into_iter().map(|row| (row.delivery.event.subject, row.delivery.losses)).collect()
+}
+
+async fn unpublish(publisher: &Publisher, lost: Lost, limit: u32) -> usize {
+    publisher.outbox.unpublish(lost, limit, publisher.clock.now()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_receipt_tells_what_a_stream_keeps_from_the_top() {
+    let (publisher, _folder) = publisher().await;
+    publisher.tell(CONFIRMED, &["a", "b", "c"]).await;
+    publish(&publisher, "events@1").await;
+
+    let sequence = async |stream, skip| {
+        publisher.outbox.kept(stream, skip).await.unwrap().map(|kept| kept.sequence)
+    };
+    assert_eq!(sequence("events@1", 0).await, Some(3));
+    assert_eq!(sequence("events@1", 2).await, Some(1));
+    assert_eq!(sequence("events@1", 3).await, None);
+    assert_eq!(sequence("events@2", 0).await, None);
+}
+
+#[tokio::test]
+async fn what_was_lost_above_a_place_is_due_again_and_counts_it() {
+    let (publisher, _folder) = publisher().await;
+    publisher.tell(CONFIRMED, &["a", "b", "c"]).await;
+    publish(&publisher, "events@1").await;
+    let receipt = Receipt { stream: "events@1".into(), sequence: 1 };
+
+    assert_eq!(unpublish(&publisher, Lost::Above(receipt.clone()), 100).await, 2);
+
+    assert_eq!(due(&publisher).await, [("b".to_owned(), 1), ("c".to_owned(), 1)]);
+    assert_eq!(unpublish(&publisher, Lost::Above(receipt), 100).await, 0);
+    publish(&publisher, "events@1").await;
+    assert_eq!(unpublish(&publisher, Lost::All, 100).await, 3);
+    let again = [("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 2)];
+    assert_eq!(due(&publisher).await, again);
+}
+
+#[tokio::test]
+async fn what_another_life_of_the_stream_kept_is_due_again_a_part_at_a_time() {
+    let (publisher, _folder) = publisher().await;
+    publisher.tell(CONFIRMED, &["before"]).await;
+    publish(&publisher, "events@1").await;
+    publisher.tell(CONFIRMED, &["now"]).await;
+    publish(&publisher, "events@2").await;
+    publisher.tell(CONFIRMED, &["behind", "behind too"]).await;
+    publish(&publisher, "events@3").await;
+    let elsewhere = || Lost::Elsewhere("events@2".into());
+
+    assert_eq!(unpublish(&publisher, elsewhere(), 2).await, 2);
+    assert_eq!(unpublish(&publisher, elsewhere(), 2).await, 1);
+    assert_eq!(unpublish(&publisher, elsewhere(), 2).await, 0);
+
+    let due: Vec<_> = due(&publisher).await.into_iter().map(|(subject, _)| subject).collect();
+    assert_eq!(due, ["before", "behind", "behind too"]);
+}
+
+#[tokio::test]
+async fn what_was_published_without_a_receipt_is_never_lost() {
+    let (publisher, _folder) = publisher().await;
+    publisher.tell(CONFIRMED, &["direct"]).await;
+    let now = publisher.clock.now();
+    let claim = publisher.outbox.claim(Uuid::from_u128(1), LEASE, now).await.unwrap().unwrap();
+    let sequence = publisher.outbox.due(now, 1).await.unwrap()[0].sequence;
+    let settlement = Settlement { sequence, verdict: Verdict::Published(None) };
+    assert!(publisher.outbox.settle(claim, vec![settlement], now).await.unwrap());
+
+    for lost in [
+        Lost::All,
+        Lost::Elsewhere("events@1".into()),
+        Lost::Above(Receipt { stream: "events@1".into(), sequence: 0 }),
+    ] {
+        assert_eq!(unpublish(&publisher, lost, 100).await, 0);
+    }
 }

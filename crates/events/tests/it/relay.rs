@@ -186,7 +186,7 @@ impl Bus for Slow {
             let stranger = outbox.claim(Uuid::from_u128(1), LEASE, clock.now()).await.unwrap();
             assert!(stranger.is_none(), "the lease ran out");
         }
-        vec![Outcome::Delivered; deliveries.len()]
+        vec![Outcome::Delivered(None); deliveries.len()]
     }
 }
 

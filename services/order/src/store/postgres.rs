@@ -53,6 +53,7 @@ const MIGRATIONS: &[Migration] = &[
     idempotency::MIGRATION,
     lease::MIGRATION,
     outbox::MIGRATION,
+    outbox::RECEIPTS,
     inbox::MIGRATION,
     dead_letter::MIGRATION,
     Migration { name: "0001_order", sql: include_str!("../../migrations/postgres/0001_order.sql") },

@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "0003_saga_backlog",
         sql: include_str!("../../migrations/sqlite/0003_saga_backlog.sql"),
     },
+    outbox::RECEIPTS,
 ];
 
 /// Carts, orders and sagas in one file.

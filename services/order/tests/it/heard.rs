@@ -47,7 +47,7 @@ impl Heard {
 #[async_trait]
 impl Bus for Heard {
     async fn publish(&self, deliveries: Vec<Delivery>) -> Vec<Outcome> {
-        let outcomes = vec![Outcome::Delivered; deliveries.len()];
+        let outcomes = vec![Outcome::Delivered(None); deliveries.len()];
         self.events.lock().unwrap().extend(deliveries.into_iter().map(|delivery| delivery.event));
         self.more.notify_waiters();
         outcomes

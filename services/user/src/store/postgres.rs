@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     lease::MIGRATION,
     outbox::postgres::MIGRATION,
+    outbox::postgres::RECEIPTS,
 ];
 
 pub(super) struct PostgresStore {

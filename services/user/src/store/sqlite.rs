@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     lease::MIGRATION,
     outbox::MIGRATION,
+    outbox::RECEIPTS,
 ];
 
 pub(super) struct SqliteStore {

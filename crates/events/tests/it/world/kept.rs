@@ -44,6 +44,7 @@ impl Kept {
                 let migrations = [
                     lease::MIGRATION,
                     outbox::MIGRATION,
+                    outbox::RECEIPTS,
                     inbox::MIGRATION,
                     dead_letter::MIGRATION,
                     EFFECTS,
@@ -54,6 +55,7 @@ impl Kept {
                 let migrations = [
                     postgres_lease::MIGRATION,
                     outbox::postgres::MIGRATION,
+                    outbox::postgres::RECEIPTS,
                     inbox::postgres::MIGRATION,
                     dead_letter::postgres::MIGRATION,
                     EFFECTS,
