@@ -59,11 +59,27 @@ pub enum Failure {
     /// It may be another time; after [`crate::MAX_ATTEMPTS`] it becomes a dead letter.
     #[error("{0}")]
     Transient(String),
+    /// The consumer cannot apply any event, as its database is away: this was no attempt.
+    #[error("{0}")]
+    Away(String),
 }
 
 impl From<trellis_storage::Error> for Failure {
+    /// What an event can do itself, such as to wait for a lock for too long, is an attempt:
+    /// else it would be tried for ever.
     fn from(error: trellis_storage::Error) -> Self {
-        Self::Transient(chain(&error))
+        use trellis_storage::Error;
+
+        let text = chain(&error);
+        match error {
+            Error::Full(_)
+            | Error::ReadOnly(_)
+            | Error::Io(_)
+            | Error::Overloaded
+            | Error::Closed
+            | Error::Lost(_) => Self::Away(text),
+            _ => Self::Transient(text),
+        }
     }
 }
 
@@ -74,7 +90,7 @@ impl From<prost::DecodeError> for Failure {
 }
 
 /// Says an error with its causes: a dead letter's text is all that an operator sees.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let causes = iter::successors(error.source(), |&cause| cause.source());
     iter::once(error).chain(causes).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -108,6 +108,7 @@ impl Road {
         match outcome.verdict() {
             Verdict::Done => Ok(Outcome::Delivered(None)),
             Verdict::Retry => Ok(Outcome::Refused(self.describe(&outcome.error))),
+            Verdict::Away => Ok(Outcome::Unreachable(self.describe(&outcome.error))),
             Verdict::Unspecified => Err("an outcome without a verdict".to_owned()),
         }
     }

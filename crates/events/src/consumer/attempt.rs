@@ -51,6 +51,7 @@ fn shorten(failure: Failure) -> Failure {
     match failure {
         Failure::Permanent(error) => Failure::Permanent(cut(error)),
         Failure::Transient(error) => Failure::Transient(cut(error)),
+        Failure::Away(error) => Failure::Away(cut(error)),
     }
 }
 

@@ -59,6 +59,10 @@ impl Consumer {
                     self.meters.applied(&event, self.clock.now());
                     (End::Applied, done())
                 }
+                Err(Failure::Away(error)) => {
+                    Span::current().record("otel.status_code", "ERROR");
+                    (End::Refused, away(error))
+                }
                 Err(Failure::Transient(error)) if attempts < MAX_ATTEMPTS => {
                     Span::current().record("otel.status_code", "ERROR");
                     (End::Refused, retry(error))
@@ -230,6 +234,10 @@ fn retry(error: String) -> pb::DeliveryOutcome {
     pb::DeliveryOutcome { verdict: Verdict::Retry.into(), error }
 }
 
+fn away(error: String) -> pb::DeliveryOutcome {
+    pb::DeliveryOutcome { verdict: Verdict::Away.into(), error }
+}
+
 fn read_deliveries(deliveries: Vec<pb::Delivery>) -> Result<Vec<Delivery>, Invalid> {
     if MAX_DELIVERIES < deliveries.len() {
         let description = format!("must be at most {MAX_DELIVERIES}");
@@ -257,10 +265,14 @@ fn read_delivery(path: &str, delivery: pb::Delivery) -> Result<Delivery, Violati
     Ok(Delivery { event, attempt, losses: 0 })
 }
 
-/// One event must not have two ids, so only the usual way to write one will do.
 fn check_event_id(path: &str, text: &str) -> Result<(), Violation> {
-    match Uuid::try_parse(text) {
-        Ok(uuid) if uuid.hyphenated().to_string() == text => Ok(()),
-        _ => Err(Violation::new(path, "must be a UUID with hyphens, in lower case")),
+    if is_event_id(text) {
+        return Ok(());
     }
+    Err(Violation::new(path, "must be a UUID with hyphens, in lower case"))
+}
+
+/// One event must not have two ids, so only the usual way to write one will do.
+pub(crate) fn is_event_id(text: &str) -> bool {
+    Uuid::try_parse(text).is_ok_and(|uuid| uuid.hyphenated().to_string() == text)
 }

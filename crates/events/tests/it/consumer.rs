@@ -104,6 +104,16 @@ async fn an_event_stays_with_its_sender_while_no_dead_letter_can_be_written() {
 }
 
 #[tokio::test]
+async fn a_consumer_whose_database_is_away_says_so() {
+    let (consumer, _folder) = consumer(&Faults::crash(1, When::BeforeCommit)).await;
+
+    let outcomes = deliver(&consumer, request(vec![delivery("order", 6)])).await;
+
+    assert_eq!(outcomes[0].0, Verdict::Away, "{outcomes:?}");
+    assert!(!outcomes[0].1.is_empty());
+}
+
+#[tokio::test]
 async fn what_is_not_a_delivery_is_refused_at_the_door_and_named() {
     let (consumer, _folder) = consumer(&Faults::default()).await;
     let mut shouted = delivery("order", 1);

@@ -7,7 +7,7 @@ use trellis_chassis::Clock as _;
 use trellis_events::bus::{Bus, Delivery, Direct, Outcome};
 use trellis_events::outbox::Backlog;
 use trellis_events::relay::{AFTER_REFUSAL, BATCH, LEASE, Progress, RETENTION, Relay, WHILE_AWAY};
-use trellis_storage::Faults;
+use trellis_storage::{Faults, When};
 use uuid::Uuid;
 
 use crate::world::{CANCELLED, CONFIRMED, Consumer, Mood, Pair, Publisher, clock, drain};
@@ -99,6 +99,25 @@ async fn a_consumer_that_is_away_uses_up_no_attempts() {
 
     assert_eq!(pair.consumer.effects().await, ["patient"]);
     assert_eq!(pair.consumer.dead_letters().await, []);
+}
+
+#[tokio::test]
+async fn a_consumer_whose_database_is_away_uses_up_no_attempts() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let publisher = Publisher::open(folder.path(), &clock, &Faults::default()).await;
+    let faults = Faults::crash(1, When::BeforeCommit);
+    let consumer = Consumer::open(folder.path(), "consumer", &clock, &faults).await;
+    let bus = Direct::default();
+    bus.connect(vec![consumer.subscribe(&[CONFIRMED])]);
+    publisher.tell(CONFIRMED, &["patient"]).await;
+    let mut relay = publisher.relay(&bus);
+
+    for _ in 0..10 {
+        assert_eq!(relay.step().await.unwrap(), Progress::Settled(1));
+        let (attempts, _, published) = publisher.row("patient").await;
+        assert_eq!((attempts, published), (0, false));
+        clock.advance(WHILE_AWAY.cap);
+    }
 }
 
 #[tokio::test]
