@@ -1,17 +1,20 @@
 //! How events get from a publisher to its consumers.
 //!
 //! A bus delivers at least once and may forget: the outbox is the truth.
-//! [`Direct`] calls the consumers themselves; a broker can stand behind the
-//! same trait.
+//! [`Direct`] calls the consumers themselves; [`JetStream`] puts a broker between.
 
+mod archive;
 mod direct;
+mod jetstream;
 mod road;
 
 use std::sync::Arc;
 
 use crate::Event;
 
+pub use archive::{Archive, Stream};
 pub use direct::{Direct, Subscriber};
+pub use jetstream::{JetStream, NatsUrl, NatsUrlError, Options, Publisher};
 
 /// Carries events.
 #[async_trait::async_trait]
@@ -21,6 +24,11 @@ pub trait Bus: Send + Sync {
 
     /// Waits until there is something to publish to.
     async fn ready(&self) {}
+
+    /// What it keeps of what it has taken, and so may lose.
+    fn archive(&self) -> Option<&dyn Archive> {
+        None
+    }
 }
 
 /// One handing over of an event.
@@ -52,8 +60,8 @@ pub enum Outcome {
     Delivered(Option<Receipt>),
     /// A consumer failed: the attempt counts.
     Refused(String),
-    /// A consumer was not there: the attempt does not count, or it would use up
-    /// the attempts of an event that the consumer has never seen.
+    /// A consumer or the bus was not there: the attempt does not count, or it would use
+    /// up the attempts of an event that the consumer has never seen.
     Unreachable(String),
 }
 

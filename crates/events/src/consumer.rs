@@ -27,6 +27,7 @@ use meters::Meters;
 
 pub use housekeeping::{RETENTION, housekeeping};
 pub use server::Consumer;
+pub(crate) use server::is_event_id;
 
 /// The metadata that says which consumer a call is for, where several share a listener.
 pub const CONSUMER: &str = "trellis-consumer";

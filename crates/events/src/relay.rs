@@ -5,12 +5,13 @@
 //! the two, so consumers keep an inbox.
 
 mod backlog;
+mod heal;
 mod meters;
 mod pace;
+mod publish;
 mod report;
 
 use std::iter;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,14 +23,16 @@ use trellis_telemetry::Metrics;
 use uuid::Uuid;
 
 use crate::Backoff;
-use crate::bus::{Bus, Delivery, Outcome};
+use crate::bus::{Bus, Outcome};
 use crate::outbox::{Claim, Due, Outbox, Settlement, Verdict};
 
+use heal::Healer;
 use meters::Meters;
 use pace::Pace;
 use report::report;
 
 pub use backlog::BacklogGauge;
+pub use heal::rebuild;
 
 /// The most rows that are delivered at once.
 pub const BATCH: u32 = 256;
@@ -116,6 +119,7 @@ pub struct Relay {
     claim: Option<(Claim, OffsetDateTime)>,
     pace: Pace,
     meters: Meters,
+    healer: Healer,
     next_purge: Option<OffsetDateTime>,
 }
 
@@ -148,6 +152,7 @@ impl Relay {
             claim: None,
             pace: Pace::default(),
             meters: Meters::new(name, metrics),
+            healer: Healer::new(name, metrics),
             next_purge: None,
         }
     }
@@ -174,11 +179,14 @@ impl Relay {
     }
 
     async fn deliver(&mut self) -> Result<Progress, Error> {
+        self.compare().await?;
         let mut due = self.outbox.due(self.clock.now(), BATCH).await?;
         if !due.is_empty() && !self.holds_lease() {
             if !self.renew().await? {
                 return Ok(Progress::Standby);
             }
+            // As long as it was another's, that one compared.
+            self.compare().await?;
             // The relay before may have delivered these in the meantime.
             due = self.outbox.due(self.clock.now(), BATCH).await?;
         }
@@ -201,25 +209,6 @@ impl Relay {
         let claim = self.outbox.claim(self.owner, LEASE, now).await?;
         self.claim = claim.map(|claim| (claim, now + LEASE));
         Ok(self.claim.is_some())
-    }
-
-    /// Keeps the lease while the bus is slow: else the next relay would begin
-    /// the same batch, be as slow, and nothing would ever be settled.
-    async fn publish(&mut self, due: &[Due]) -> Vec<Outcome> {
-        let deliveries: Vec<Delivery> = due.iter().map(|row| row.delivery.clone()).collect();
-        let bus = Arc::clone(&self.bus);
-        let mut publish = pin!(bus.publish(deliveries));
-        loop {
-            tokio::select! {
-                outcomes = &mut publish => return outcomes,
-                () = sleep(LEASE / 3) => {
-                    if let Err(error) = self.renew().await {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::warn!(error, "lease was not renewed");
-                    }
-                }
-            }
-        }
     }
 
     fn judge(&mut self, due: &[Due], outcomes: Vec<Outcome>) -> Vec<Settlement> {

@@ -15,7 +15,7 @@ use crate::process::{self, free_port, text};
 use crate::program;
 
 /// How long a server may take to answer, on a machine that is busy with other tests.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// A server of one's own, which can be killed, started again, and robbed of its memory.
 pub struct Nats {

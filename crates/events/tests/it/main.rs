@@ -6,6 +6,7 @@ mod bus;
 mod consumer;
 mod crash;
 mod dead_letters;
+mod jetstream;
 mod metrics;
 mod outbox;
 mod relay;

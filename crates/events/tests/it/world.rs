@@ -18,12 +18,13 @@ use trellis_api::id::Bucket;
 use trellis_chassis::transport::{self, Transport};
 use trellis_chassis::{Clock, ManualClock};
 use trellis_events::Event;
-use trellis_events::bus::{Direct, Subscriber};
+use trellis_events::bus::{Bus, Direct, Subscriber};
 use trellis_events::consumer::{self, Failure, Handler};
 use trellis_events::outbox::Outbox;
 use trellis_events::relay::{BacklogGauge, Progress, Relay};
 use trellis_storage::{Error, Faults};
 use trellis_telemetry::Metrics;
+use trellis_testkit::Postgres;
 
 use kept::Kept;
 
@@ -74,8 +75,12 @@ impl Publisher {
     }
 
     pub(crate) fn relay(&self, bus: &Direct) -> Relay {
+        self.relay_over(Arc::new(bus.clone()))
+    }
+
+    pub(crate) fn relay_over(&self, bus: Arc<dyn Bus>) -> Relay {
         let (outbox, clock) = (Arc::clone(&self.outbox), Arc::new(self.clock.clone()));
-        Relay::new("publisher", outbox, Arc::new(bus.clone()), clock, &self.metrics)
+        Relay::new("publisher", outbox, bus, clock, &self.metrics)
     }
 
     pub(crate) fn backlog_gauge(&self) -> BacklogGauge {
@@ -132,7 +137,16 @@ impl Consumer {
         clock: &ManualClock,
         faults: &Faults,
     ) -> Self {
-        let database = Kept::open(folder, name, faults).await;
+        Self::of(Kept::open(folder, name, faults).await, name, clock)
+    }
+
+    /// One whose database is on a server of the test's own.
+    pub(crate) async fn on(server: &Postgres, name: &'static str, clock: &ManualClock) -> Self {
+        let url = server.database().await.parse().unwrap();
+        Self::of(Kept::at(url, &Faults::default()).await, name, clock)
+    }
+
+    fn of(database: Kept, name: &'static str, clock: &ManualClock) -> Self {
         Self {
             name,
             database,
@@ -142,6 +156,11 @@ impl Consumer {
             handled: watch::Sender::default(),
             away: Arc::default(),
         }
+    }
+
+    /// How many handlings came to their effect so far.
+    pub(crate) fn handlings(&self) -> usize {
+        *self.handled.borrow()
     }
 
     /// Decides how events about subjects that begin with `prefix` are taken.
@@ -158,8 +177,12 @@ impl Consumer {
     }
 
     pub(crate) fn transport(&self) -> Transport {
-        let letters = self.database.dead_letters();
-        let (handler, clock) = (Arc::new(self.clone()), Arc::new(self.clock.clone()));
+        self.transport_to(Arc::new(self.clone()))
+    }
+
+    /// The way to another handler of this consumer's.
+    pub(crate) fn transport_to(&self, handler: Arc<dyn Handler>) -> Transport {
+        let (letters, clock) = (self.database.dead_letters(), Arc::new(self.clock.clone()));
         let kinds = &[CONFIRMED, CANCELLED];
         let server = consumer::server(self.name, kinds, handler, letters, clock, &self.metrics);
         let (road, away) = (transport::local(Routes::new(server)), Arc::clone(&self.away));

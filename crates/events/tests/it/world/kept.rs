@@ -37,7 +37,7 @@ impl Kept {
         Self::at(Url::Sqlite(folder.join(name)), faults).await
     }
 
-    async fn at(url: Url, faults: &Faults) -> Self {
+    pub(crate) async fn at(url: Url, faults: &Faults) -> Self {
         let options = Options { faults: faults.clone(), ..Options::default() };
         match url {
             Url::Sqlite(path) => {
