@@ -50,9 +50,7 @@ impl Handler for ForgetUsers {
             .user_id
             .parse()
             .map_err(|error| Failure::Permanent(format!("user_id {error}")))?;
-        self.store
-            .forget_user(event.event_id.clone(), user_id, self.clock.now())
-            .await
-            .map_err(|error| Failure::Transient(error.to_string()))
+        self.store.forget_user(event.event_id.clone(), user_id, self.clock.now()).await?;
+        Ok(())
     }
 }

@@ -49,10 +49,8 @@ impl Handler for Hearing {
             }
             other => return Err(permanent(format!("{other} is not subscribed to"))),
         };
-        let position = kept.map_err(|error| {
-            let failure = Failure::Transient(error.to_string());
-            tracing::error!(error = &error as &dyn std::error::Error, "an event was not kept");
-            failure
+        let position = kept.inspect_err(|error| {
+            tracing::error!(error = error as &dyn std::error::Error, "an event was not kept");
         })?;
         if let Err(error) = self.learner.reach(position).await {
             // It is kept; the model reads it as soon as it can.
