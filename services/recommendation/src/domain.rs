@@ -17,7 +17,8 @@ pub use view::{Hour, HourViews, View};
 
 /// How far into the store something has been read.
 ///
-/// Baskets and views are numbered apart, each in the order of their commits.
+/// Baskets and views are numbered apart. Numbers may have gaps, but never does one show up
+/// behind a position that has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// The number of the newest basket.

@@ -1,13 +1,15 @@
 //! Keeps the model in step with the store.
 //!
 //! The store is the log and the model follows it: what was learned before a
-//! start and what is heard now take one road, in the order of commits, so
-//! nothing is lost between the two and nothing counts twice. A model that has
-//! fallen behind still answers, from what it has read.
+//! start and what is heard now take one road, in the store's order, so nothing
+//! is lost between the two and nothing counts twice. Several processes each have a
+//! model, and learn from what any of them hears. A model that has fallen behind
+//! still answers, from what it has read.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 use trellis_api::Sku;
@@ -15,7 +17,7 @@ use trellis_chassis::Shutdown;
 use trellis_storage::Error;
 
 use crate::domain::{Limits, Model, Position};
-use crate::store::Store;
+use crate::store::{Follower, Store};
 
 /// How long something may stay unread that nobody has waited for, such as what
 /// another process wrote.
@@ -28,9 +30,15 @@ const STRIDE: usize = 50;
 /// The model and how it learns.
 pub(crate) struct Learner {
     store: Arc<dyn Store>,
-    model: RwLock<Model>,
+    follower: Follower,
+    limits: Limits,
+    learned: RwLock<Learned>,
     /// Held by whoever reads: the others find what they wait for already read.
     turn: Mutex<()>,
+}
+
+struct Learned {
+    model: Model,
     /// How many baskets were gone before there was this model.
     forgotten_before: i64,
 }
@@ -45,29 +53,47 @@ pub(crate) struct Progress {
 
 impl Learner {
     /// A learner that has read nothing yet.
-    pub(crate) async fn new(store: Arc<dyn Store>, limits: Limits) -> Result<Self, Error> {
-        let forgotten_before = store.forgotten().await?.baskets;
-        let model = RwLock::new(Model::new(limits));
-        Ok(Self { store, model, turn: Mutex::default(), forgotten_before })
+    pub(crate) async fn new(
+        store: Arc<dyn Store>,
+        limits: Limits,
+        now: OffsetDateTime,
+    ) -> Result<Self, Error> {
+        let follower = Follower::random();
+        let forgotten_before = store.follow(follower, now).await?.baskets;
+        let learned = RwLock::new(Learned { model: Model::new(limits), forgotten_before });
+        Ok(Self { store, follower, limits, learned, turn: Mutex::default() })
+    }
+
+    /// Forgets everything, to be read again: nobody has waited for this learner.
+    pub(crate) async fn begin_anew(&self, now: OffsetDateTime) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        let forgotten_before = self.store.follow(self.follower, now).await?.baskets;
+        let anew = Learned { model: Model::new(self.limits), forgotten_before };
+        *self.learned.write().unwrap_or_else(PoisonError::into_inner) = anew;
+        Ok(())
+    }
+
+    pub(crate) fn follower(&self) -> Follower {
+        self.follower
     }
 
     pub(crate) fn suggest(&self, context: &[Sku], count: usize) -> Vec<Sku> {
-        self.model().suggest(context, count)
+        self.learned().model.suggest(context, count)
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        let model = self.model();
-        Progress { position: model.position(), baskets: self.forgotten_before + model.learned() }
+        let Learned { model, forgotten_before } = &*self.learned();
+        Progress { position: model.position(), baskets: forgotten_before + model.learned() }
     }
 
     /// Reads up to `position`, or one batch of what lies before it: whoever
     /// waits for a new event does not wait for the old ones of a long rebuild.
     pub(crate) async fn reach(&self, position: Position) -> Result<(), Error> {
-        if self.model().position().covers(position) {
+        if self.learned().model.position().covers(position) {
             return Ok(());
         }
         let _turn = self.turn.lock().await;
-        if !self.model().position().covers(position) {
+        if !self.learned().model.position().covers(position) {
             self.read().await?;
         }
         Ok(())
@@ -81,7 +107,7 @@ impl Learner {
 
     /// May be dropped at any point: the model knows how far it is.
     async fn read(&self) -> Result<bool, Error> {
-        let position = self.model().position();
+        let position = self.learned().model.position();
         let changes = self.store.changes(position, BATCH).await?;
         for baskets in changes.baskets.chunks(STRIDE) {
             self.teach(|model| baskets.iter().for_each(|basket| model.learn(basket)));
@@ -98,12 +124,12 @@ impl Learner {
     // Suggestions that a panic has left half-learned are better than none, so a
     // poisoned lock is no reason to stop.
 
-    fn model(&self) -> RwLockReadGuard<'_, Model> {
-        self.model.read().unwrap_or_else(PoisonError::into_inner)
+    fn learned(&self) -> RwLockReadGuard<'_, Learned> {
+        self.learned.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn teach(&self, lesson: impl FnOnce(&mut Model)) {
-        lesson(&mut self.model.write().unwrap_or_else(PoisonError::into_inner));
+        lesson(&mut self.learned.write().unwrap_or_else(PoisonError::into_inner).model);
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn start(
 ) -> anyhow::Result<Routes> {
     settings.check()?;
     let Needs { store, clock, metrics } = needs;
-    let learner = Arc::new(Learner::new(store.clone(), settings.limits()).await?);
+    let learner = Arc::new(Learner::new(store.clone(), settings.limits(), clock.now()).await?);
     // One batch: a small shop knows everything from the first call on.
     learner.advance().await?;
 

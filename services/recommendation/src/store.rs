@@ -3,11 +3,13 @@
 //! Each method is a whole unit of work, durable when it answers. Callers never
 //! see a transaction, so they cannot hold one open across a network call.
 //! The store promises an order: whoever reads [`Store::changes`] after a
-//! [`Position`] misses nothing and gets each basket once.
+//! [`Position`] misses nothing and gets each basket once, whoever else writes meanwhile.
 
+mod postgres;
 mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -15,10 +17,18 @@ use trellis_api::id::OrderId;
 use trellis_events::dead_letter::DeadLetters;
 use trellis_events::inbox::Inbox;
 use trellis_storage::{Error, Options, Url};
+use uuid::Uuid;
 
 use crate::domain::{Basket, HourViews, LearnedBasket, Position, View};
 
-/// Baskets and views, in the order of their commits.
+use self::postgres::PostgresStore;
+use self::sqlite::SqliteStore;
+
+/// How long a follower that is not heard of keeps what it has not learned from being
+/// deleted.
+pub const FOLLOWING: Duration = Duration::from_mins(10);
+
+/// Baskets and views, in the order in which they can be read.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Keeps a basket, unless its event or its order was heard before. Returns
@@ -42,12 +52,22 @@ pub trait Store: Send + Sync {
     /// Up to `limit` baskets and up to `limit` counts of views after `position`.
     async fn changes(&self, position: Position, limit: u32) -> Result<Changes, Error>;
 
-    /// Deletes what `retention` does not keep among the `limit` oldest baskets
-    /// and the `limit` oldest counts of views; says how many that were.
-    async fn forget(&self, retention: Retention, limit: u32) -> Result<u32, Error>;
+    /// Begins to follow, from the beginning, and says what is deleted by now. From here
+    /// on nothing is deleted that `follower` has not learned, as long as it calls
+    /// [`forget`](Self::forget) at least every [`FOLLOWING`].
+    async fn follow(&self, follower: Follower, now: OffsetDateTime) -> Result<Forgotten, Error>;
 
-    /// What has been deleted so far.
-    async fn forgotten(&self) -> Result<Forgotten, Error>;
+    /// Notes what `follower` has learned, and deletes what `retention` does not keep and
+    /// all followers have learned, among the `limit` oldest baskets and the `limit` oldest
+    /// counts of views; says how many that were. `None`: nothing was heard of this
+    /// follower for too long, and what it has not learned may be gone.
+    async fn forget(
+        &self,
+        follower: Follower,
+        retention: Retention,
+        limit: u32,
+        now: OffsetDateTime,
+    ) -> Result<Option<u32>, Error>;
 
     /// Looks at the baskets up to `sequence`, in one snapshot.
     async fn survey(&self, sequence: i64, heard_since: OffsetDateTime) -> Result<Survey, Error>;
@@ -61,6 +81,10 @@ pub trait Store: Send + Sync {
     /// The events that this service has given up on.
     fn dead_letters(&self) -> Arc<dyn DeadLetters>;
 }
+
+/// Names a model that reads this store. There is one in each process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower(pub Uuid);
 
 /// What is new since a position, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +102,7 @@ pub struct Retention {
     pub baskets_since: OffsetDateTime,
     /// Views from this time on.
     pub views_since: OffsetDateTime,
-    /// What lies behind this position has been learned, so it may go.
+    /// What lies behind this position the follower has learned, so it may go.
     pub learned: Position,
 }
 
@@ -105,8 +129,15 @@ pub struct Survey {
 
 /// Opens the store at `database`, and brings its schema up to date. With a file, it blocks.
 pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
-    match database {
-        Url::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path, options)?)),
-        Url::Postgres(_) => anyhow::bail!("the recommendation service keeps its records in a file"),
+    Ok(match database {
+        Url::Sqlite(path) => Arc::new(SqliteStore::open(path, options)?),
+        Url::Postgres(url) => Arc::new(PostgresStore::open(url, options).await?),
+    })
+}
+
+impl Follower {
+    /// A name that nobody else has.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
     }
 }

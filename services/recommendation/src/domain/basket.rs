@@ -18,7 +18,7 @@ pub struct Basket {
 /// A basket out of the store; whose it is does not matter any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LearnedBasket {
-    /// Its place in the order of commits, from 1.
+    /// Its place in the store's order, from 1.
     pub sequence: i64,
     pub skus: Vec<Sku>,
     pub create_time: OffsetDateTime,

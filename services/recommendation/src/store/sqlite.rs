@@ -15,7 +15,7 @@ use trellis_events::dead_letter::{self, DeadLetters, SqliteDeadLetters};
 use trellis_events::inbox::{self, Inbox, SqliteInbox};
 use trellis_storage::{Error, Migration, Options, Sqlite, from_micros};
 
-use super::{Changes, Forgotten, Retention, Store, Survey};
+use super::{Changes, Follower, Forgotten, Retention, Store, Survey};
 use crate::domain::{Basket, Position, View};
 
 const MIGRATIONS: &[Migration] = &[
@@ -68,17 +68,24 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn forget(&self, retention: Retention, limit: u32) -> Result<u32, Error> {
+    /// A file has one process, and that one model, which alone has to be waited for.
+    async fn follow(&self, _follower: Follower, _now: OffsetDateTime) -> Result<Forgotten, Error> {
+        self.database.read(baskets::forgotten).await
+    }
+
+    async fn forget(
+        &self,
+        _follower: Follower,
+        retention: Retention,
+        limit: u32,
+        _now: OffsetDateTime,
+    ) -> Result<Option<u32>, Error> {
         self.database
             .write(move |tx| {
                 let baskets = baskets::forget(tx, &retention, limit)?;
-                Ok(baskets + views::forget(tx, &retention, limit)?)
+                Ok(Some(baskets + views::forget(tx, &retention, limit)?))
             })
             .await
-    }
-
-    async fn forgotten(&self) -> Result<Forgotten, Error> {
-        self.database.read(baskets::forgotten).await
     }
 
     async fn survey(&self, sequence: i64, heard_since: OffsetDateTime) -> Result<Survey, Error> {

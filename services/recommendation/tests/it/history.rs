@@ -13,7 +13,7 @@ use trellis_recommendation::Store;
 use trellis_recommendation::domain::Basket;
 use trellis_storage::Faults;
 
-use crate::kit::{MONDAY, Service, open};
+use crate::kit::{MONDAY, Service, database, event_id, open};
 
 /// Keeps so many baskets of three out of thirty products.
 async fn keep_baskets(store: &Arc<dyn Store>, count: usize) {
@@ -22,9 +22,9 @@ async fn keep_baskets(store: &Arc<dyn Store>, count: usize) {
         let skus = [number % 30, number * 7 % 30, number / 30 % 30];
         let skus = skus.map(|number| format!("SKU-{number:02}").parse::<Sku>().unwrap());
         let basket = Basket::new(order_id, skus, MONDAY).unwrap();
-        store.keep_basket(format!("event-{number}"), basket, MONDAY)
+        store.keep_basket(event_id(number as u128), basket, MONDAY)
     };
-    let kept = stream::iter(0..count).map(keep).buffer_unordered(1_000);
+    let kept = stream::iter(0..count).map(keep).buffer_unordered(200);
     kept.for_each(async |kept| assert!(kept.is_ok(), "{kept:?}")).await;
 }
 
@@ -52,10 +52,10 @@ async fn a_restart_changes_no_answer() {
 
 #[tokio::test]
 async fn what_is_heard_while_the_past_is_read_counts_once() {
-    let folder = tempfile::tempdir().unwrap();
-    keep_baskets(&open(&folder, Faults::default()), 3_500).await;
+    let database = database().await;
+    keep_baskets(&open(&database, Faults::default()).await, 3_500).await;
 
-    let service = Service::start_in(folder, Faults::default(), ManualClock::new(MONDAY)).await;
+    let service = Service::start_on(database, Faults::default(), ManualClock::new(MONDAY)).await;
     let meanwhile: Vec<_> = (0..20).map(|_| service.bought(&["MUG", "TEA"])).collect();
     join_all(meanwhile).await;
 
@@ -69,9 +69,9 @@ async fn what_is_heard_while_the_past_is_read_counts_once() {
 
 #[tokio::test]
 async fn an_audit_names_every_order_that_was_heard() {
-    let folder = tempfile::tempdir().unwrap();
-    keep_baskets(&open(&folder, Faults::default()), 10_050).await;
-    let service = Service::start_in(folder, Faults::default(), ManualClock::new(MONDAY)).await;
+    let database = database().await;
+    keep_baskets(&open(&database, Faults::default()).await, 10_050).await;
+    let service = Service::start_on(database, Faults::default(), ManualClock::new(MONDAY)).await;
 
     let parts = service.audit().await;
 

@@ -1,11 +1,9 @@
 //! A running service and the words to speak with it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _};
-use tempfile::TempDir;
+use futures::StreamExt as _;
 use time::OffsetDateTime;
 use time::macros::datetime;
 use tonic::Status;
@@ -20,26 +18,35 @@ use trellis_api::recommendation::v1::{
 use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
 use trellis_events::Event;
 use trellis_recommendation::{Needs, Settings, Store};
-use trellis_storage::{Faults, Options, Url};
+use trellis_storage::{Faults, Options};
 use trellis_telemetry::Metrics;
+use trellis_testkit::Database;
+use uuid::Uuid;
 
 pub(crate) const MONDAY: OffsetDateTime = datetime!(2026-11-23 09:30 UTC);
 
-/// The service in this process, with its database in a temporary directory.
+/// The service in this process, with a database of its own or one that others share.
 pub(crate) struct Service {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: ManualClock,
-    folder: TempDir,
+    database: Arc<Database>,
     shutdown: Shutdown,
     recommendation: RecommendationServiceClient<Transport>,
     consumer: ConsumerServiceClient<Transport>,
 }
 
-pub(crate) fn open(folder: &TempDir, faults: Faults) -> Arc<dyn Store> {
-    let path: PathBuf = folder.path().join("recommendation.db");
+pub(crate) async fn database() -> Arc<Database> {
+    Arc::new(Database::chosen("recommendation").await)
+}
+
+pub(crate) async fn open(database: &Database, faults: Faults) -> Arc<dyn Store> {
     let options = Options { faults, ..Options::default() };
-    let opened = trellis_recommendation::open(&Url::Sqlite(path), &options).now_or_never();
-    opened.expect("a file is opened at once").unwrap()
+    trellis_recommendation::open(&database.url().parse().unwrap(), &options).await.unwrap()
+}
+
+/// The id of an event, which is known by a number.
+pub(crate) fn event_id(number: u128) -> String {
+    Uuid::from_u128(number).to_string()
 }
 
 impl Service {
@@ -48,11 +55,15 @@ impl Service {
     }
 
     pub(crate) async fn start_with(faults: Faults) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), faults, ManualClock::new(MONDAY)).await
+        Self::start_on(database().await, faults, ManualClock::new(MONDAY)).await
     }
 
-    pub(crate) async fn start_in(folder: TempDir, faults: Faults, clock: ManualClock) -> Self {
-        let store = open(&folder, faults);
+    pub(crate) async fn start_on(
+        database: Arc<Database>,
+        faults: Faults,
+        clock: ManualClock,
+    ) -> Self {
+        let store = open(&database, faults).await;
         let shutdown = Shutdown::default();
         let needs = Needs {
             store: Arc::clone(&store),
@@ -65,7 +76,7 @@ impl Service {
         Self {
             store,
             clock,
-            folder,
+            database,
             shutdown,
             recommendation: RecommendationServiceClient::new(road.clone()),
             consumer: ConsumerServiceClient::new(road),
@@ -73,15 +84,15 @@ impl Service {
     }
 
     /// Stops, and gives the database free.
-    pub(crate) async fn stop(self) -> (TempDir, ManualClock) {
+    pub(crate) async fn stop(self) -> (Arc<Database>, ManualClock) {
         self.shutdown.request();
         self.shutdown.finish(Duration::from_secs(5)).await.unwrap();
-        (self.folder, self.clock)
+        (self.database, self.clock)
     }
 
     pub(crate) async fn restart(self) -> Self {
-        let (folder, clock) = self.stop().await;
-        Self::start_in(folder, Faults::default(), clock).await
+        let (database, clock) = self.stop().await;
+        Self::start_on(database, Faults::default(), clock).await
     }
 
     pub(crate) async fn recommend(&self, skus: &[&str], page_size: i32) -> Vec<String> {

@@ -5,5 +5,6 @@
 mod events;
 mod history;
 mod kit;
+mod race;
 mod recommend;
 mod store;

@@ -6,10 +6,11 @@ use time::{Duration, OffsetDateTime};
 use trellis_api::id::{Bucket, OrderId};
 use trellis_recommendation::Store;
 use trellis_recommendation::domain::{Basket, Hour, Position, View};
-use trellis_recommendation::store::{Forgotten, Retention};
+use trellis_recommendation::store::{Follower, Forgotten, Retention};
 use trellis_storage::Faults;
+use trellis_testkit::Database;
 
-use crate::kit::{MONDAY, open};
+use crate::kit::{MONDAY, event_id, open};
 
 fn basket(skus: &[&str], create_time: OffsetDateTime) -> Basket {
     let order_id = OrderId::new(create_time, Bucket::random());
@@ -20,12 +21,16 @@ fn view(sku: &str, time: OffsetDateTime) -> View {
     View { sku: sku.parse().unwrap(), hour: Hour::of(time) }
 }
 
-async fn keep(store: &Arc<dyn Store>, event_id: &str, basket: &Basket) -> i64 {
-    store.keep_basket(event_id.to_owned(), basket.clone(), MONDAY).await.unwrap().baskets
+async fn keep(store: &Arc<dyn Store>, event: u128, basket: &Basket) -> i64 {
+    store.keep_basket(event_id(event), basket.clone(), MONDAY).await.unwrap().baskets
 }
 
-async fn count(store: &Arc<dyn Store>, event_id: &str, view: &View) -> i64 {
-    store.count_view(event_id.to_owned(), view.clone(), MONDAY).await.unwrap().views
+async fn count(store: &Arc<dyn Store>, event: u128, view: &View) -> i64 {
+    store.count_view(event_id(event), view.clone(), MONDAY).await.unwrap().views
+}
+
+async fn forgotten(store: &Arc<dyn Store>) -> Forgotten {
+    store.survey(0, MONDAY).await.unwrap().forgotten
 }
 
 /// Keeps only what is asked for, of all that there is.
@@ -44,8 +49,8 @@ async fn reads_what_was_kept_in_the_order_of_commits(store: Arc<dyn Store>) {
         basket(&["TEA"], MONDAY - Duration::days(1)),
         basket(&["LAMP", "BULB", "MUG"], MONDAY),
     ];
-    for (number, basket) in baskets.iter().enumerate() {
-        keep(&store, &format!("event-{number}"), basket).await;
+    for (number, basket) in (0..).zip(&baskets) {
+        keep(&store, number, basket).await;
     }
 
     let first = store.changes(Position::default(), 2).await.unwrap().baskets;
@@ -66,12 +71,12 @@ async fn reads_what_was_kept_in_the_order_of_commits(store: Arc<dyn Store>) {
 
 async fn hears_an_event_once(store: Arc<dyn Store>) {
     let mugs = basket(&["MUG"], MONDAY);
-    assert_eq!(keep(&store, "event-1", &mugs).await, 1);
-    assert_eq!(keep(&store, "event-1", &mugs).await, 0);
-    assert_eq!(keep(&store, "event-1", &basket(&["TEA"], MONDAY)).await, 0);
-    assert_eq!(keep(&store, "event-2", &mugs).await, 0);
-    assert_eq!(count(&store, "event-3", &view("MUG", MONDAY)).await, 1);
-    assert_eq!(count(&store, "event-3", &view("MUG", MONDAY)).await, 0);
+    assert_eq!(keep(&store, 1, &mugs).await, 1);
+    assert_eq!(keep(&store, 1, &mugs).await, 0);
+    assert_eq!(keep(&store, 1, &basket(&["TEA"], MONDAY)).await, 0);
+    assert_eq!(keep(&store, 2, &mugs).await, 0);
+    assert_eq!(count(&store, 3, &view("MUG", MONDAY)).await, 1);
+    assert_eq!(count(&store, 3, &view("MUG", MONDAY)).await, 0);
 
     let changes = store.changes(Position::default(), 10).await.unwrap();
 
@@ -83,12 +88,12 @@ async fn hears_an_event_once(store: Arc<dyn Store>) {
 async fn shows_a_count_again_when_it_has_grown(store: Arc<dyn Store>) {
     let (mug, tea) = (view("MUG", MONDAY), view("TEA", MONDAY));
     let later = view("MUG", MONDAY + Duration::hours(1));
-    count(&store, "event-1", &mug).await;
-    count(&store, "event-2", &tea).await;
-    let views = count(&store, "event-3", &later).await;
+    count(&store, 1, &mug).await;
+    count(&store, 2, &tea).await;
+    let views = count(&store, 3, &later).await;
     let position = Position { baskets: 0, views };
 
-    count(&store, "event-4", &mug).await;
+    count(&store, 4, &mug).await;
 
     let new = store.changes(position, 10).await.unwrap().views;
     assert_eq!(new.len(), 1);
@@ -100,41 +105,41 @@ async fn shows_a_count_again_when_it_has_grown(store: Arc<dyn Store>) {
 
 async fn forgets_what_is_old_or_too_much(store: Arc<dyn Store>) {
     let last_year = MONDAY - Duration::days(365);
-    for number in 0..10 {
-        let time = if number < 3 { last_year + Duration::days(number) } else { MONDAY };
-        keep(&store, &format!("event-{number}"), &basket(&["MUG"], time)).await;
+    for number in 0..10_u8 {
+        let time = if number < 3 { last_year + Duration::days(number.into()) } else { MONDAY };
+        keep(&store, number.into(), &basket(&["MUG"], time)).await;
     }
-    count(&store, "view-1", &view("MUG", last_year)).await;
-    count(&store, "view-2", &view("MUG", MONDAY)).await;
-    assert_eq!(store.forgotten().await.unwrap(), Forgotten::default());
+    count(&store, 101, &view("MUG", last_year)).await;
+    count(&store, 102, &view("MUG", MONDAY)).await;
+    let model = Follower::random();
+    assert_eq!(store.follow(model, MONDAY).await.unwrap(), Forgotten::default());
 
     let unlearned = Retention { learned: Position::default(), ..retention(0, MONDAY) };
-    assert_eq!(store.forget(unlearned, 100).await.unwrap(), 0);
+    assert_eq!(store.forget(model, unlearned, 100, MONDAY).await.unwrap(), Some(0));
     let old = retention(i64::MAX, MONDAY - Duration::days(90));
-    assert_eq!(store.forget(old, 2).await.unwrap(), 3);
-    assert_eq!(store.forget(old, 2).await.unwrap(), 1);
-    assert_eq!(store.forget(old, 2).await.unwrap(), 0);
+    assert_eq!(store.forget(model, old, 2, MONDAY).await.unwrap(), Some(3));
+    assert_eq!(store.forget(model, old, 2, MONDAY).await.unwrap(), Some(1));
+    assert_eq!(store.forget(model, old, 2, MONDAY).await.unwrap(), Some(0));
     let until = Some(last_year + Duration::days(2));
-    assert_eq!(store.forgotten().await.unwrap(), Forgotten { baskets: 3, until });
+    assert_eq!(forgotten(&store).await, Forgotten { baskets: 3, until });
 
     let learned = Position { baskets: 10, views: 2 };
     let many = Retention { learned, ..retention(5, last_year) };
-    assert_eq!(store.forget(many, 100).await.unwrap(), 2);
+    assert_eq!(store.forget(model, many, 100, MONDAY).await.unwrap(), Some(2));
 
     let left = store.changes(Position::default(), 100).await.unwrap();
     let sequences: Vec<i64> = left.baskets.iter().map(|basket| basket.sequence).collect();
     assert_eq!(sequences, [6, 7, 8, 9, 10]);
     assert_eq!(left.views.len(), 1);
-    let forgotten = store.forgotten().await.unwrap();
-    assert_eq!(forgotten, Forgotten { baskets: 5, until: Some(MONDAY) });
+    assert_eq!(forgotten(&store).await, Forgotten { baskets: 5, until: Some(MONDAY) });
 }
 
 async fn surveys_one_moment(store: Arc<dyn Store>) {
     let old = basket(&["MUG"], MONDAY - Duration::days(20));
     let young = basket(&["TEA"], MONDAY);
-    keep(&store, "event-1", &old).await;
-    let sequence = keep(&store, "event-2", &young).await;
-    keep(&store, "event-3", &basket(&["TEA"], MONDAY)).await;
+    keep(&store, 1, &old).await;
+    let sequence = keep(&store, 2, &young).await;
+    keep(&store, 3, &basket(&["TEA"], MONDAY)).await;
     let since = MONDAY - Duration::days(14);
 
     let survey = store.survey(sequence, since).await.unwrap();
@@ -146,21 +151,28 @@ async fn surveys_one_moment(store: Arc<dyn Store>) {
     assert_eq!(survey.unheard, [young.order_id]);
 }
 
-macro_rules! contract {
-    ($($promise:ident),* $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test]
-                async fn $promise() {
-                    let folder = tempfile::tempdir().unwrap();
-                    super::$promise(super::open(&folder, super::Faults::default())).await;
-                }
-            )*
-        }
-    };
+async fn a_database_keeps_its_numbers(first: Database) {
+    let store = open(&first, Faults::default()).await;
+    assert_eq!(keep(&store, 1, &basket(&["MUG"], MONDAY)).await, 1);
+    assert_eq!(count(&store, 2, &view("MUG", MONDAY)).await, 1);
+    let model = Follower::random();
+    store.follow(model, MONDAY).await.unwrap();
+    let everything = retention(i64::MAX, MONDAY + Duration::days(1));
+    assert_eq!(store.forget(model, everything, 10, MONDAY).await.unwrap(), Some(2));
+
+    drop(store);
+    let store = open(&first, Faults::default()).await;
+
+    assert_eq!(keep(&store, 3, &basket(&["MUG"], MONDAY)).await, 2);
+    assert_eq!(count(&store, 4, &view("MUG", MONDAY)).await, 2);
 }
 
-contract! {
+async fn opened(database: &Database) -> Arc<dyn Store> {
+    open(database, Faults::default()).await
+}
+
+trellis_testkit::on_each_database! {
+    opened:
     reads_what_was_kept_in_the_order_of_commits,
     hears_an_event_once,
     shows_a_count_again_when_it_has_grown,
@@ -170,16 +182,7 @@ contract! {
 
 #[tokio::test]
 async fn a_number_comes_back_neither_after_a_deletion_nor_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, Faults::default());
-    assert_eq!(keep(&store, "event-1", &basket(&["MUG"], MONDAY)).await, 1);
-    assert_eq!(count(&store, "event-2", &view("MUG", MONDAY)).await, 1);
-    let everything = retention(i64::MAX, MONDAY + Duration::days(1));
-    assert_eq!(store.forget(everything, 10).await.unwrap(), 2);
-
-    drop(store);
-    let store = open(&folder, Faults::default());
-
-    assert_eq!(keep(&store, "event-3", &basket(&["MUG"], MONDAY)).await, 2);
-    assert_eq!(count(&store, "event-4", &view("MUG", MONDAY)).await, 2);
+    a_database_keeps_its_numbers(Database::sqlite("recommendation")).await;
+    let Some(database) = Database::postgres().await else { return };
+    a_database_keeps_its_numbers(database).await;
 }
