@@ -3,6 +3,7 @@
 //! This is the only module that knows every service. Reading [`start`] top to
 //! bottom gives the dependency order: a service is built after all that it calls.
 
+mod events;
 mod switch;
 
 use std::collections::BTreeMap;
@@ -15,13 +16,15 @@ use secrecy::SecretString;
 use tonic::service::Routes;
 use trellis_chassis::transport::{Edge, Roads, Transport};
 use trellis_chassis::{Clock, Front, Shutdown};
-use trellis_events::bus::{Bus, Direct, Subscriber};
+use trellis_events::bus::Subscriber;
 use trellis_storage::Url;
 use trellis_telemetry::Metrics;
 
 use crate::config::Config;
 use crate::edges;
 use crate::role::{Role, Roles};
+
+use events::Carrier;
 
 /// What all services share: time, how they reach one another, and how databases are
 /// opened.
@@ -59,7 +62,7 @@ pub async fn start(
     let connections = config.database_connections.get();
     let storage = trellis_storage::Options { connections, metrics, ..world.storage.clone() };
     let mut services = Services { config, world, storage, local: BTreeMap::new() };
-    let bus = Direct::default();
+    let carrier = Carrier::new(config, world.roads.metrics());
 
     if roles.has(Role::Inventory) {
         services.inventory(shutdown).await?;
@@ -71,18 +74,16 @@ pub async fn start(
         services.recommendation(shutdown).await?;
     }
     if roles.has(Role::User) {
-        services.user(&bus, shutdown).await?;
+        services.user(&carrier, shutdown).await?;
     }
     if roles.has(Role::Order) {
-        services.order(&bus, shutdown).await?;
+        services.order(&carrier, shutdown).await?;
     }
     let gateway = roles
         .has(Role::Gateway)
-        .then(|| services.gateway(&bus, admin_token, shutdown))
+        .then(|| services.gateway(&carrier, admin_token, shutdown))
         .transpose()?;
-    if roles.iter().any(publishes) {
-        bus.connect(services.subscribers()?);
-    }
+    carrier.connect(roles, |role| services.subscriber(role), shutdown)?;
     Ok(Shop { gateway, local: services.local, roads: world.roads.clone() })
 }
 
@@ -109,11 +110,6 @@ impl Shop {
         let edge = edges::between(Role::Gateway, role)?;
         Some(self.roads.local(&edge, self.local.get(&role)?.clone()))
     }
-}
-
-/// Whether a service has events to tell.
-fn publishes(role: Role) -> bool {
-    matches!(role, Role::Gateway | Role::User | Role::Order)
 }
 
 struct Services<'a> {
@@ -169,9 +165,9 @@ impl Services<'_> {
         Ok(())
     }
 
-    async fn user(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
+    async fn user(&mut self, carrier: &Carrier, shutdown: &Shutdown) -> anyhow::Result<()> {
         let store = trellis_user::store::open(&self.database(Role::User)?, &self.storage).await?;
-        let bus: Arc<dyn Bus> = Arc::new(bus.clone());
+        let bus = carrier.bus(Role::User);
         let needs =
             trellis_user::Needs { store, bus, clock: self.clock(), metrics: self.metrics() };
         let routes = trellis_user::start(&self.config.user, needs, shutdown).await?;
@@ -179,12 +175,12 @@ impl Services<'_> {
         Ok(())
     }
 
-    async fn order(&mut self, bus: &Direct, shutdown: &Shutdown) -> anyhow::Result<()> {
+    async fn order(&mut self, carrier: &Carrier, shutdown: &Shutdown) -> anyhow::Result<()> {
         let needs = trellis_order::Needs {
             store: trellis_order::store::open(&self.database(Role::Order)?, &self.storage).await?,
             inventory: self.road(Role::Order, Role::Inventory)?,
             payment: self.road(Role::Order, Role::Payment)?,
-            bus: Arc::new(bus.clone()),
+            bus: carrier.bus(Role::Order),
             clock: self.clock(),
             metrics: self.metrics(),
         };
@@ -195,7 +191,7 @@ impl Services<'_> {
 
     fn gateway(
         &self,
-        bus: &Direct,
+        carrier: &Carrier,
         admin_token: SecretString,
         shutdown: &Shutdown,
     ) -> anyhow::Result<Router> {
@@ -208,31 +204,25 @@ impl Services<'_> {
             recommendation: road(Role::Recommendation)?,
             roads: self.world.roads.clone(),
             front: self.world.front.clone(),
-            bus: Arc::new(bus.clone()),
+            bus: carrier.bus(Role::Gateway),
             clock: self.clock(),
             admin_token,
         };
         trellis_gateway::start(&self.config.gateway, needs, shutdown)
     }
 
-    fn subscribers(&self) -> anyhow::Result<Vec<Subscriber>> {
-        Ok(vec![
-            Subscriber {
-                consumer: trellis_order::CONSUMER,
-                kinds: trellis_order::SUBSCRIPTIONS,
-                transport: self.deliveries(Role::Order)?,
-            },
-            Subscriber {
-                consumer: trellis_recommendation::CONSUMER,
-                kinds: trellis_recommendation::SUBSCRIPTIONS,
-                transport: self.deliveries(Role::Recommendation)?,
-            },
-        ])
-    }
-
-    fn deliveries(&self, to: Role) -> anyhow::Result<Transport> {
-        let edge = edges::events(to).with_context(|| format!("{to} hears no events"))?;
-        self.over(&edge, to)
+    /// What the service of `role` hears, and how it is reached.
+    fn subscriber(&self, role: Role) -> anyhow::Result<Subscriber> {
+        let deaf = || format!("{role} hears no events");
+        let (consumer, kinds) = match role {
+            Role::Order => (trellis_order::CONSUMER, trellis_order::SUBSCRIPTIONS),
+            Role::Recommendation => {
+                (trellis_recommendation::CONSUMER, trellis_recommendation::SUBSCRIPTIONS)
+            }
+            _ => anyhow::bail!(deaf()),
+        };
+        let edge = edges::events(role).with_context(deaf)?;
+        Ok(Subscriber { consumer, kinds, transport: self.over(&edge, role)? })
     }
 
     fn road(&self, from: Role, to: Role) -> anyhow::Result<Transport> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use secrecy::SecretString;
 use serde::Deserialize;
+use trellis_events::bus::NatsUrl;
 use trellis_storage::Url;
 
 use crate::role::{Role, Roles};
@@ -41,6 +42,10 @@ pub struct Config {
     pub leave_seconds: Option<u64>,
     /// Seconds that calls in flight may take to finish at a stop.
     pub grace_seconds: u64,
+    /// The broker that carries events; without one, services call one another.
+    pub nats: Option<NatsUrl>,
+    /// On how many of the broker's servers events are kept, 1 to 5.
+    pub nats_replicas: Replicas,
     /// Where services are that run elsewhere.
     pub peers: Peers,
     /// The gateway's own.
@@ -74,6 +79,32 @@ pub struct Peers {
     pub recommendation: Option<String>,
 }
 
+/// A number of servers, 1 to 5.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u8")]
+pub struct Replicas(u8);
+
+impl Replicas {
+    /// The number.
+    pub fn get(self) -> usize {
+        self.0.into()
+    }
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u8> for Replicas {
+    type Error = &'static str;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        if (1..=5).contains(&number) { Ok(Self(number)) } else { Err("must be 1 to 5") }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -86,6 +117,8 @@ impl Default for Config {
             sample_catalogue: true,
             leave_seconds: None,
             grace_seconds: 20,
+            nats: None,
+            nats_replicas: Replicas::default(),
             peers: Peers::default(),
             gateway: trellis_gateway::Settings::default(),
             user: trellis_user::Settings::default(),

@@ -1,11 +1,13 @@
 //! What a customer does, from the first visit to the last.
 
+use std::process::Command;
 use std::time::Duration;
 
 use tonic::Code;
 use trellis_api::error;
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::order::State;
+use trellis_testkit::Nats;
 
 use crate::kit::{Shop, Topology, as_admin, purchase, request_id};
 
@@ -212,8 +214,19 @@ async fn what_is_bought_together_is_recommended_together_by_a_fleet() {
     what_is_bought_together_is_recommended_together(Topology::Fleet).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bought_together_is_recommended_together_by_a_fleet_with_a_broker() {
+    let Some(nats) = Nats::start().await else { return };
+    let with_broker = |command: &mut Command| _ = command.env("TRELLIS_NATS", nats.url());
+    let shop = Shop::start_with(Topology::Fleet, with_broker);
+    learns_what_is_bought_together(&shop).await;
+}
+
 async fn what_is_bought_together_is_recommended_together(topology: Topology) {
-    let shop = Shop::start(topology);
+    learns_what_is_bought_together(&Shop::start(topology)).await;
+}
+
+async fn learns_what_is_bought_together(shop: &Shop) {
     let customer = shop.customer().await;
     let request = pb::ListProductsRequest { page_size: 3, ..Default::default() };
     let products = shop.client().list_products(request).await.unwrap().into_inner().products;
