@@ -18,8 +18,8 @@ use trellis_api::id::{Bucket, ReservationId};
 use trellis_api::inventory::v1 as pb;
 use trellis_api::inventory::v1::inventory_service_client::InventoryServiceClient;
 use trellis_api::limits::Bounded as _;
-use trellis_api::r#type::v1::Money;
 use trellis_api::shop::v1::Product;
+use trellis_api::r#type::v1::Money;
 use trellis_chassis::{Clock as _, Shutdown, SystemClock, Transport, transport};
 use trellis_inventory::{Needs, Settings, store};
 use trellis_storage::Options;
@@ -54,7 +54,8 @@ async fn main() -> anyhow::Result<()> {
     shutdown.finish(Duration::from_secs(10)).await?;
 
     #[expect(clippy::cast_precision_loss, reason = "they are small")]
-    let (batched, single) = (batched as f64 / span.as_secs_f64(), single as f64 / span.as_secs_f64());
+    let (batched, single) =
+        (batched as f64 / span.as_secs_f64(), single as f64 / span.as_secs_f64());
     println!(
         "{{\"callers\":{callers},\"batched_per_second\":{batched:.0},\"plain_per_second\":{single:.0},\
          \"ratio\":{:.1},\"stock\":{FEW},\"sold\":{sold}}}",
@@ -88,11 +89,8 @@ async fn stock(mut client: Client, sku: &str, on_hand: i64) -> anyhow::Result<()
 async fn reserve(mut client: Client, sku: &'static str) -> anyhow::Result<bool> {
     let id = ReservationId::new(SystemClock.now(), Bucket::random());
     let lines = vec![pb::ReservationLine { sku: sku.to_owned(), quantity: 1 }];
-    let mut request = Request::new(pb::ReserveStockRequest {
-        reservation_id: id.to_string(),
-        lines,
-        ttl: None,
-    });
+    let mut request =
+        Request::new(pb::ReserveStockRequest { reservation_id: id.to_string(), lines, ttl: None });
     request.set_timeout(Duration::from_secs(30));
     match client.reserve_stock(request).await {
         Ok(_) => Ok(true),

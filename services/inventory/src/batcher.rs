@@ -5,6 +5,9 @@
 //! has one order and nothing is waited for. Under heavy load orders gather
 //! behind the two, in the order of their arrival.
 //! The queue is bounded, because an order that waits for long is better refused.
+//!
+//! Where several processes share a database, each has a batcher, and their batches come
+//! to the store at the same time. The order of arrival is then that at each of them.
 
 use std::sync::Arc;
 

@@ -5,6 +5,9 @@
 //! Whatever the order of calls: no unit is held twice, every movement of units
 //! has its ledger entry, and the first answer about an id is the only one.
 
+mod answer;
+mod audit;
+mod postgres;
 mod sqlite;
 
 use std::sync::Arc;
@@ -91,7 +94,8 @@ pub trait Store: Send + Sync {
     async fn reservation(&self, reservation_id: ReservationId) -> Result<Reservation, Error>;
 
     /// Gives back what has lapsed, oldest first, and says how many reservations
-    /// that were: no more than `limit`, and fewer when they are large.
+    /// that were: no more than `limit`, fewer when they are large, and 0 only when
+    /// none is left.
     async fn expire(&self, limit: u32, now: OffsetDateTime) -> Result<u32, Error>;
 
     /// Looks for broken invariants.
@@ -116,6 +120,6 @@ pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn S
             let database = Sqlite::open(path, sqlite::MIGRATIONS, options)?;
             Ok(Arc::new(sqlite::SqliteStore::new(database)))
         }
-        Url::Postgres(_) => anyhow::bail!("the inventory service keeps its records in a file"),
+        Url::Postgres(url) => Ok(Arc::new(postgres::PostgresStore::open(url, options).await?)),
     }
 }

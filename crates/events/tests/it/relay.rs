@@ -104,17 +104,17 @@ async fn a_consumer_that_is_away_uses_up_no_attempts() {
 #[tokio::test]
 async fn a_consumer_whose_database_is_away_uses_up_no_attempts() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let publisher = Publisher::open(folder.path(), &clock, &Faults::default()).await;
+    let origin = Publisher::open(folder.path(), &clock, &Faults::default()).await;
     let faults = Faults::crash(1, When::BeforeCommit);
     let consumer = Consumer::open(folder.path(), "consumer", &clock, &faults).await;
     let bus = Direct::default();
     bus.connect(vec![consumer.subscribe(&[CONFIRMED])]);
-    publisher.tell(CONFIRMED, &["patient"]).await;
-    let mut relay = publisher.relay(&bus);
+    origin.tell(CONFIRMED, &["patient"]).await;
+    let mut relay = origin.relay(&bus);
 
     for _ in 0..10 {
         assert_eq!(relay.step().await.unwrap(), Progress::Settled(1));
-        let (attempts, _, published) = publisher.row("patient").await;
+        let (attempts, _, published) = origin.row("patient").await;
         assert_eq!((attempts, published), (0, false));
         clock.advance(WHILE_AWAY.cap);
     }

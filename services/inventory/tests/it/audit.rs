@@ -1,5 +1,6 @@
 //! The audit, on a sound stockroom and on broken ones.
 
+use sqlx::{Connection as _, PgConnection};
 use trellis_api::inventory::v1::reservation::State;
 
 use crate::fixture::Stockroom;
@@ -76,7 +77,7 @@ async fn reservations_are_streamed_with_the_lines_of_those_that_hold_or_sold_som
 #[tokio::test]
 async fn a_unit_that_came_from_nowhere_is_found() {
     let mut room = Stockroom::with(&[("MUG", 10), ("TEA", 5)]).await;
-    room.vandal().execute("UPDATE stock SET on_hand = 11 WHERE sku = 'MUG'", []).unwrap();
+    room.database.tamper("UPDATE stock SET on_hand = 11 WHERE sku = 'MUG'").await;
 
     assert_eq!(
         found(&mut room, "the stock ledger sums to the stock").await,
@@ -87,9 +88,17 @@ async fn a_unit_that_came_from_nowhere_is_found() {
 #[tokio::test]
 async fn an_oversold_unit_is_found() {
     let mut room = Stockroom::with(&[("MUG", 10)]).await;
-    let vandal = room.vandal();
-    vandal.pragma_update(None, "ignore_check_constraints", true).unwrap();
-    vandal.execute("UPDATE stock SET reserved = 12 WHERE sku = 'MUG'", []).unwrap();
+    room.tamper(
+        "
+        PRAGMA ignore_check_constraints = true;
+        UPDATE stock SET reserved = 12 WHERE sku = 'MUG';
+        ",
+        "
+        ALTER TABLE stock DROP CONSTRAINT stock_reserved_within_on_hand;
+        UPDATE stock SET reserved = 12 WHERE sku = 'MUG';
+        ",
+    )
+    .await;
 
     assert_eq!(
         found(&mut room, "no unit is oversold").await,
@@ -102,7 +111,7 @@ async fn a_reservation_that_holds_nothing_is_found() {
     let mut room = Stockroom::with(&[("MUG", 10)]).await;
     let id = room.new_id();
     room.reserve(id, &[("MUG", 4)]).await.unwrap();
-    room.vandal().execute("UPDATE stock SET reserved = 3", []).unwrap();
+    room.database.tamper("UPDATE stock SET reserved = 3").await;
 
     assert_eq!(
         found(&mut room, "reserved units equal held reservations").await,
@@ -129,10 +138,22 @@ async fn a_reservation_that_outlives_its_time_is_found() {
 #[tokio::test]
 async fn the_ledger_cannot_be_rewritten() {
     let room = Stockroom::with(&[("MUG", 10)]).await;
-    let vandal = room.vandal();
 
     for statement in ["UPDATE stock_ledger SET on_hand_delta = 11", "DELETE FROM stock_ledger"] {
-        let error = vandal.execute(statement, []).unwrap_err();
-        assert_eq!(error.to_string(), "the stock ledger is append-only");
+        assert_eq!(
+            refusal(room.database.url(), statement).await,
+            "the stock ledger is append-only"
+        );
     }
+}
+
+/// What the database says to a statement that it does not take.
+async fn refusal(url: &str, statement: &'static str) -> String {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let vandal = rusqlite::Connection::open(path).unwrap();
+        return vandal.execute(statement, []).unwrap_err().to_string();
+    }
+    let mut vandal = PgConnection::connect(url).await.unwrap();
+    let error = sqlx::query(statement).execute(&mut vandal).await.unwrap_err();
+    error.into_database_error().unwrap().message().to_owned()
 }

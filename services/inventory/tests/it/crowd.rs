@@ -1,10 +1,12 @@
 //! Many buyers at once.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use futures::future::join_all;
 use futures::{StreamExt as _, stream};
+use tokio::sync::Semaphore;
 use tonic::{Code, Response, Status};
 use trellis_api::error;
 use trellis_api::inventory::v1 as pb;
@@ -25,18 +27,26 @@ fn calls(room: &Stockroom, lines: &[(&str, i32)], count: usize) -> Vec<Call> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn five_hundred_buyers_race_for_fifty_units_and_fifty_win() {
     let mut room = Stockroom::with(&[("MUG", 50)]).await;
+    // Whoever is refused for want of room comes again when somebody was answered: those
+    // who have the room are more than those who have not.
+    let answered = Arc::new(Semaphore::new(0));
     let buyers: Vec<_> = (0..500)
         .map(|_| {
             let (mut client, request) = (room.client.clone(), wish(room.new_id(), &[("MUG", 1)]));
+            let answered = Arc::clone(&answered);
             async move {
                 loop {
-                    match client.reserve_stock(request.clone()).await {
-                        Ok(_) => return "held".to_owned(),
+                    let answer = client.reserve_stock(request.clone()).await;
+                    let answer = match answer {
+                        Ok(_) => "held".to_owned(),
                         Err(status) if status.code() == Code::ResourceExhausted => {
-                            tokio::task::yield_now().await;
+                            answered.acquire().await.unwrap().forget();
+                            continue;
                         }
-                        Err(status) => return error::reason(&status).unwrap(),
-                    }
+                        Err(status) => error::reason(&status).unwrap(),
+                    };
+                    answered.add_permits(1);
+                    return answer;
                 }
             }
         })
@@ -194,15 +204,23 @@ async fn who_comes_first_is_served_first() {
 #[tokio::test]
 async fn an_order_that_the_store_cannot_take_fails_alone() {
     let mut room = Stockroom::with(&[("MUG", 100), ("BAD", 100)]).await;
-    room.vandal()
-        .execute_batch(
-            "
-            CREATE TRIGGER poison BEFORE INSERT ON reservation_lines WHEN new.sku = 'BAD' BEGIN
-                SELECT raise(ABORT, 'poison');
-            END
-            ",
-        )
-        .unwrap();
+    room.tamper(
+        "
+        CREATE TRIGGER poison BEFORE INSERT ON reservation_lines WHEN new.sku = 'BAD' BEGIN
+            SELECT raise(ABORT, 'poison');
+        END
+        ",
+        "
+        CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION 'poison';
+        END;
+        $$;
+        CREATE TRIGGER poison BEFORE INSERT ON reservation_lines FOR EACH ROW
+            WHEN (new.sku = 'BAD') EXECUTE FUNCTION poison();
+        ",
+    )
+    .await;
     let skus = ["MUG", "MUG", "BAD", "MUG", "MUG"];
     let client = room.client.clone();
     let wishes: Vec<_> = skus.iter().map(|&sku| wish(room.new_id(), &[(sku, 1)])).collect();

@@ -1,11 +1,9 @@
 //! A shop's stockroom: the service on a database of its own, at a time of its own.
 
 use std::fmt::Debug;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use time::macros::datetime;
 use tonic::{Code, Response, Status};
 use trellis_api::id::{Bucket, ReservationId};
@@ -14,30 +12,32 @@ use trellis_api::inventory::v1::inventory_service_client::InventoryServiceClient
 use trellis_api::r#type::v1::Money;
 use trellis_api::{error, shop};
 use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
-use trellis_inventory::store::{self, Store};
+use trellis_inventory::store::Store;
 use trellis_inventory::{Needs, Settings};
-use trellis_storage::{Options, Url};
+use trellis_testkit::Database;
+
+use crate::kit;
 
 pub(crate) struct Stockroom {
     pub(crate) client: InventoryServiceClient<Transport>,
     pub(crate) clock: ManualClock,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) shutdown: Shutdown,
-    folder: TempDir,
+    pub(crate) database: Database,
 }
 
 impl Stockroom {
     pub(crate) async fn empty() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let database = Database::chosen("inventory").await;
         let clock = ManualClock::new(datetime!(2026-11-22 10:00 UTC));
-        let store = open(&folder).await;
+        let store = kit::open(&database).await;
         let shutdown = Shutdown::default();
         // The sweeper looks once at the start, and then not within a test's time.
         let settings = Settings { expiry_interval_milliseconds: 30_000, ..Settings::default() };
         let needs = Needs { store: Arc::clone(&store), clock: Arc::new(clock.clone()) };
         let routes = trellis_inventory::start(&settings, needs, &shutdown).await.unwrap();
         let client = InventoryServiceClient::new(transport::local(routes));
-        Self { client, clock, store, shutdown, folder }
+        Self { client, clock, store, shutdown, database }
     }
 
     pub(crate) async fn with(stock: &[(&str, i64)]) -> Self {
@@ -160,18 +160,11 @@ impl Stockroom {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// A connection of our own, to break things that the service never would.
-    pub(crate) fn vandal(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(path(&self.folder)).unwrap()
+    /// Breaks things that the service never would, with SQL for either database.
+    pub(crate) async fn tamper(&self, sqlite: &str, postgres: &str) {
+        let sql = if self.database.url().starts_with("sqlite:") { sqlite } else { postgres };
+        self.database.tamper(sql).await;
     }
-}
-
-pub(crate) async fn open(folder: &TempDir) -> Arc<dyn Store> {
-    store::open(&Url::Sqlite(path(folder)), &Options::default()).await.unwrap()
-}
-
-fn path(folder: &TempDir) -> PathBuf {
-    folder.path().join("inventory.db")
 }
 
 pub(crate) fn import(sku: &str, on_hand: i64) -> pb::ProductImport {

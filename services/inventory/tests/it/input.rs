@@ -102,6 +102,7 @@ async fn an_import_is_refused_with_the_names_of_all_bad_fields() {
         (titled("  "), &["products[0].product.title"]),
         (titled(&"x".repeat(201)), &["products[0].product.title"]),
         (titled("two\nlines"), &["products[0].product.title"]),
+        (titled("a nul\0"), &["products[0].product.title"]),
         (with(&|product| product.price = None), &["products[0].product.price"]),
         (priced("pounds", 1), &["products[0].product.price"]),
         (priced("GBP", 0), &["products[0].product.price.minor_units"]),

@@ -15,6 +15,7 @@ use trellis_inventory::domain::{Adjustment, Import, Line, Lines, Reservation, Re
 use trellis_inventory::error::Error;
 use trellis_inventory::expiry;
 use trellis_inventory::store::Store;
+use trellis_testkit::Database;
 use uuid::Uuid;
 
 const SKUS: [&str; 3] = ["A", "B", "C"];
@@ -71,14 +72,14 @@ proptest! {
 
     #[test]
     fn no_sequence_of_calls_breaks_an_invariant(actions in actions()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(agree(actions));
     }
 }
 
 async fn agree(actions: Vec<Action>) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = crate::fixture::open(&folder).await;
+    let database = Database::chosen("inventory").await;
+    let store = crate::kit::open(&database).await;
     let mut model = Model::default();
     for sku in 0..SKUS.len() {
         let first = Action::Import { sku, on_hand: 10 };

@@ -105,6 +105,43 @@ async fn nothing_that_is_typed_is_read_as_syntax() {
 }
 
 #[tokio::test]
+async fn any_title_is_found_by_itself() {
+    let mut room = Stockroom::empty().await;
+    let syllables = "힣".repeat(200);
+    let signs = "q ".repeat(99);
+    let titles = [
+        "O'Neill's \"best\" \\ mug",
+        "Straße nach İstanbul",
+        "ΣΟΦΟΣ σοφός",
+        "हिन्दी की किताब",
+        "ﬁne naïve cafe\u{301}",
+        "日本語のマグ",
+        "a:1B <-> & !b | (c)",
+        "½ litre 🫖",
+        &syllables,
+        &signs,
+    ];
+    let imports =
+        titles.iter().zip(0..).map(|(title, number)| titled(&format!("SKU-{number}"), title, 1));
+    room.import(imports.collect()).await.unwrap();
+
+    for (title, number) in titles.iter().zip(0..) {
+        let (skus, _) = room.page(title, 100, "").await.unwrap();
+        assert_eq!(skus, [format!("SKU-{number}")], "{title}");
+    }
+}
+
+#[tokio::test]
+async fn no_phrase_goes_over_from_the_title_to_the_sku() {
+    let mut room = Stockroom::empty().await;
+    room.import(vec![titled("MUG-1", "Red", 1)]).await.unwrap();
+
+    for (query, expected) in [("red-mug", 0), ("red mug", 1), ("mug-1", 1), ("mug-red", 0)] {
+        assert_eq!(room.page(query, 100, "").await.unwrap().0.len(), expected, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_query_without_a_word_finds_nothing() {
     let mut room = room().await;
 

@@ -45,7 +45,7 @@ async fn an_event_takes_effect_once_though_its_consumer_dies_before_it_says_so()
     scene.consumer.handled(2).await;
 
     assert_eq!(scene.consumer.effects().await, ["order"]);
-    assert_eq!(scene.resent(), 0.0);
+    assert_eq!(scene.resent(), 0);
     scene.end().await;
 }
 

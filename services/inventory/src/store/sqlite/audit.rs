@@ -4,39 +4,28 @@
 //! for that: it only grows, so its entries up to the snapshot's last one are
 //! summed up in pages afterwards, and no snapshot stays open for long.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, Row, params};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use trellis_storage::{Sqlite, micros};
 
 use crate::domain::{Check, Violation};
 use crate::error::Error;
+use crate::store::audit::{self, GRACE, MOST_VIOLATIONS, Units, UnitsBySku};
 
 /// How many ledger entries are summed up at a time.
 const PAGE: i64 = 100_000;
-/// How late the sweeper may be.
-const GRACE: Duration = Duration::seconds(60);
-/// As many violations as a check names: more would not make it any clearer.
-const MOST_VIOLATIONS: u16 = 100;
 
 /// What one snapshot tells.
 struct Snapshot {
     checks: Vec<Check>,
-    stock: BTreeMap<String, Units>,
+    stock: UnitsBySku,
     last_entry: i64,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Units {
-    on_hand: i64,
-    reserved: i64,
 }
 
 pub(super) async fn run(database: &Sqlite, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
     let Snapshot { mut checks, stock, last_entry } =
         database.read(move |tx| snapshot(tx, now)).await?;
-    let mut ledger: BTreeMap<String, Units> = BTreeMap::new();
+    let mut ledger = UnitsBySku::new();
     let mut examined = 0;
     for from in (0..last_entry).step_by(usize::try_from(PAGE).expect("a page is small")) {
         let to = last_entry.min(from + PAGE);
@@ -48,11 +37,7 @@ pub(super) async fn run(database: &Sqlite, now: OffsetDateTime) -> Result<Vec<Ch
             examined += entries;
         }
     }
-    checks.push(Check {
-        invariant: "the stock ledger sums to the stock",
-        examined,
-        violations: differences(&stock, &ledger),
-    });
+    checks.push(audit::ledger(&stock, &ledger, examined));
     Ok(checks)
 }
 
@@ -78,7 +63,7 @@ fn oversold(tx: &Connection) -> Result<Check, Error> {
         params![MOST_VIOLATIONS],
     )?;
     let examined = count(tx, "SELECT count(*) FROM stock")?;
-    Ok(Check { invariant: "no unit is oversold", examined, violations })
+    Ok(Check { invariant: audit::NOT_OVERSOLD, examined, violations })
 }
 
 fn held(tx: &Connection) -> Result<Check, Error> {
@@ -103,7 +88,7 @@ fn held(tx: &Connection) -> Result<Check, Error> {
         params![MOST_VIOLATIONS],
     )?;
     let examined = count(tx, "SELECT count(*) FROM stock")?;
-    Ok(Check { invariant: "reserved units equal held reservations", examined, violations })
+    Ok(Check { invariant: audit::HELD, examined, violations })
 }
 
 fn overdue(tx: &Connection, now: OffsetDateTime) -> Result<Check, Error> {
@@ -120,7 +105,7 @@ fn overdue(tx: &Connection, now: OffsetDateTime) -> Result<Check, Error> {
         params![MOST_VIOLATIONS, micros(now), micros(now - GRACE)],
     )?;
     let examined = count(tx, "SELECT count(*) FROM reservations WHERE state = 'held'")?;
-    Ok(Check { invariant: "no reservation outlives its time", examined, violations })
+    Ok(Check { invariant: audit::IN_TIME, examined, violations })
 }
 
 fn ledger_sums(tx: &Connection, from: i64, to: i64) -> Result<Vec<(String, Units, i64)>, Error> {
@@ -135,28 +120,6 @@ fn ledger_sums(tx: &Connection, from: i64, to: i64) -> Result<Vec<(String, Units
     )?
     .query_and_then([from, to], |row| Ok((row.get(0)?, units(row, 1)?, row.get(3)?)))?
     .collect()
-}
-
-fn differences(
-    stock: &BTreeMap<String, Units>,
-    ledger: &BTreeMap<String, Units>,
-) -> Vec<Violation> {
-    let of = |units: &BTreeMap<String, Units>, sku| units.get(sku).copied().unwrap_or_default();
-    let strays = ledger.keys().filter(|&sku| !stock.contains_key(sku));
-    stock
-        .keys()
-        .chain(strays)
-        .map(|sku| (sku, of(stock, sku), of(ledger, sku)))
-        .filter(|(_, stock, ledger)| stock != ledger)
-        .take(MOST_VIOLATIONS.into())
-        .map(|(sku, stock, ledger)| Violation {
-            subject: sku.clone(),
-            detail: format!(
-                "{} on hand and {} reserved, {} and {} by the ledger",
-                stock.on_hand, stock.reserved, ledger.on_hand, ledger.reserved
-            ),
-        })
-        .collect()
 }
 
 fn violations(

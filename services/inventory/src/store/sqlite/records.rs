@@ -1,30 +1,19 @@
 //! Reservations as they are kept: found and listed.
 
 use rusqlite::{Connection, Row, params};
-use time::OffsetDateTime;
-use trellis_api::Sku;
 use trellis_api::id::ReservationId;
 use trellis_storage::from_micros;
 
 use super::sku;
 use crate::domain::{Line, Reservation, State};
 use crate::error::Error;
+use crate::store::answer::{self, Record};
 
 /// As many reservations as a page has at most.
 const PAGE: u32 = 500;
 /// As many lines as a page has, give or take one reservation: it bounds the
 /// size of a message.
 const MOST_LINES: usize = 10_000;
-
-/// What is kept about a reservation, beside its lines.
-pub(super) struct Record {
-    pub(super) state: State,
-    /// Of the lines it was asked for with; a tombstone has none.
-    pub(super) fingerprint: Option<[u8; 32]>,
-    pub(super) expire_time: Option<OffsetDateTime>,
-    /// What was missing, and how much of it there was.
-    pub(super) rejected: Option<(Sku, i64)>,
-}
 
 pub(super) fn get(tx: &Connection, reservation_id: ReservationId) -> Result<Reservation, Error> {
     let id = reservation_id.to_string();
@@ -105,14 +94,5 @@ pub(super) fn lines(tx: &Connection, id: &str) -> Result<Vec<Line>, Error> {
 }
 
 fn state(row: &Row<'_>, column: usize) -> Result<State, Error> {
-    let text = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
-    let state = State::ALL.into_iter().find(|state| state.as_str() == text);
-    state.ok_or(Error::Inconsistent("the state of a reservation"))
-}
-
-impl Record {
-    /// Whether its time is over. A sold reservation lapses as well, without effect.
-    pub(super) fn lapsed(&self, now: OffsetDateTime) -> bool {
-        self.expire_time.is_some_and(|expire_time| expire_time <= now)
-    }
+    answer::state(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?)
 }

@@ -7,14 +7,14 @@ use std::fmt::Write as _;
 use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 use trellis_api::id::ReservationId;
-use trellis_storage::idempotency::Fingerprint;
 use trellis_storage::{from_micros, micros};
 
-use super::records::{Record, lines, record};
+use super::records::{lines, record};
 use super::{sku, stock};
 use crate::domain::{Lines, Movement, Refusal, Reservation, Reserve, Shortage, State, Step};
 use crate::error::Error;
 use crate::store::Verdict;
+use crate::store::answer::{fingerprint, held};
 
 /// As many lines as one expiry moves, give or take one reservation: it bounds
 /// the wait of the next writer.
@@ -27,10 +27,10 @@ pub(super) fn reserve(
     now: OffsetDateTime,
 ) -> Result<Verdict, Error> {
     let id = reserve.reservation_id.to_string();
-    let fingerprint = fingerprint(&reserve.lines);
     if let Some(record) = record(tx, &id)? {
-        return Ok(repeat(reserve, record, &fingerprint, now));
+        return Ok(record.repeat(reserve, now));
     }
+    let fingerprint = fingerprint(&reserve.lines);
     let wanted = json(&reserve.lines);
     if let Some(shortage) = shortage(tx, &wanted)? {
         tx.prepare_cached(
@@ -126,31 +126,6 @@ pub(super) fn expire(tx: &Connection, limit: u32, now: OffsetDateTime) -> Result
     Ok(expired)
 }
 
-/// Says the first answer again, if that still stands.
-fn repeat(
-    reserve: &Reserve,
-    record: Record,
-    fingerprint: &Fingerprint,
-    now: OffsetDateTime,
-) -> Verdict {
-    if record.fingerprint.is_some_and(|first| first != fingerprint.0) {
-        return Err(Error::IdReused);
-    }
-    let again = record.state.reserve_again(record.lapsed(now));
-    if let Some((sku, available)) = record.rejected {
-        let line = reserve.lines.iter().find(|line| line.sku == sku);
-        let requested = line.map_or(0, |line| line.quantity.get().into());
-        return Err(Error::OutOfStock(Shortage { sku, requested, available }));
-    }
-    again?;
-    Ok(held(reserve, record.state, record.expire_time))
-}
-
-fn held(reserve: &Reserve, state: State, expire_time: Option<OffsetDateTime>) -> Reservation {
-    let Reserve { reservation_id, lines, .. } = reserve;
-    Reservation { reservation_id: *reservation_id, state, lines: lines.to_vec(), expire_time }
-}
-
 fn bury(
     tx: &Connection,
     reservation_id: ReservationId,
@@ -221,14 +196,4 @@ fn json(lines: &Lines) -> String {
     }
     text.push('}');
     text
-}
-
-fn fingerprint(lines: &Lines) -> Fingerprint {
-    let quantities: Vec<_> = lines.iter().map(|line| line.quantity.get().to_be_bytes()).collect();
-    let parts: Vec<&[u8]> = lines
-        .iter()
-        .zip(&quantities)
-        .flat_map(|(line, quantity)| [line.sku.as_str().as_bytes(), quantity.as_slice()])
-        .collect();
-    Fingerprint::of(&parts)
 }

@@ -2,15 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use time::OffsetDateTime;
-use tonic::Code;
 use trellis_api::Sku;
-use trellis_storage::idempotency::{self, Answer, Claim, Fingerprint};
+use trellis_storage::idempotency::{self, Claim};
 use trellis_storage::micros;
 
-use crate::domain::{Adjustment, CannotAdjust, Movement, Stock};
+use crate::domain::{Adjustment, Movement, Stock};
 use crate::error::Error;
-
-const ADJUST: &str = "inventory.AdjustStock";
+use crate::store::answer::{self, ADJUST, adjusted, adjusted_again, kept};
 
 /// Moves all units of a reservation, and says how many lines that were.
 pub(super) fn move_reserved(
@@ -80,14 +78,10 @@ pub(super) fn adjust(
     now: OffsetDateTime,
 ) -> Result<Result<Stock, Error>, Error> {
     let Adjustment { request_id, sku, delta } = adjustment;
-    let fingerprint = Fingerprint::of(&[sku.as_str().as_bytes(), &delta.to_be_bytes()]);
+    let fingerprint = answer::request(adjustment);
     match idempotency::claim(tx, ADJUST, *request_id, &fingerprint, sku.as_str(), now)? {
         Claim::New => {}
-        Claim::Finished(answer) => {
-            let before = serde_json::from_slice(&answer.body)
-                .map_err(|_| Error::Inconsistent("the answer of an adjustment"))?;
-            return Ok(adjusted(before, adjustment));
-        }
+        Claim::Finished(kept) => return Ok(adjusted_again(&kept, adjustment)),
         Claim::Mismatch => return Err(Error::IdReused),
         Claim::InFlight { .. } => return Err(Error::Inconsistent("an unfinished adjustment")),
     }
@@ -99,23 +93,8 @@ pub(super) fn adjust(
         let reference = request_id.hyphenated().to_string();
         add(tx, sku, *delta, Movement::Adjust, Some(&reference), now)?;
     }
-    // What the stock was before tells the answer again, whichever it was.
-    let code = if answer.is_ok() { Code::Ok } else { Code::FailedPrecondition };
-    let body = serde_json::to_vec(&before).expect("a stock is two numbers");
-    idempotency::finish(tx, ADJUST, *request_id, &Answer { code: code.into(), body })?;
+    idempotency::finish(tx, ADJUST, *request_id, &kept(before, &answer))?;
     Ok(answer)
-}
-
-fn adjusted(before: Stock, adjustment: &Adjustment) -> Result<Stock, Error> {
-    let sku = || adjustment.sku.clone();
-    before.adjusted(adjustment.delta).map_err(|why| match why {
-        CannotAdjust::BelowReserved => Error::InsufficientStock {
-            sku: sku(),
-            requested: -adjustment.delta,
-            available: before.available(),
-        },
-        CannotAdjust::AboveMost => Error::StockLimit { sku: sku() },
-    })
 }
 
 fn get(tx: &Connection, sku: &Sku) -> Result<Option<Stock>, Error> {
