@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Debug, Write};
 
+use serde_json::Number;
 use tracing::field::{Field, Visit};
 
 /// A string, in its quotes.
@@ -77,9 +78,10 @@ pub(super) fn name(field: &Field) -> &'static str {
 
 impl<W: Write> Visit for Members<'_, W> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.push(field, |out| {
-            // JSON has no others.
-            if value.is_finite() { write!(out, "{value:?}") } else { out.write_str("null") }
+        self.push(field, |out| match Number::from_f64(value) {
+            Some(number) => write!(out, "{number}"),
+            // JSON has finite ones only.
+            None => out.write_str("null"),
         });
     }
 
