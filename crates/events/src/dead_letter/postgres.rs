@@ -76,11 +76,11 @@ async fn bury(mut tx: Tx, consumer: &str, letter: &DeadLetter) -> Result<(), Err
     )
     .bind(consumer)
     .bind(&letter.event.event_id)
-    .bind(&letter.event.r#type)
-    .bind(&letter.event.subject)
+    // Postgres keeps no text with such a character; the event has it as it came.
+    .bind(letter.event.r#type.replace('\0', ""))
+    .bind(letter.event.subject.replace('\0', ""))
     .bind(letter.event.encode_to_vec())
     .bind(i32::try_from(letter.attempts).unwrap_or(i32::MAX))
-    // Postgres keeps no text with such a character.
     .bind(letter.error.replace('\0', ""))
     .bind(letter.create_time)
     .execute(&mut *tx)

@@ -46,6 +46,19 @@ async fn an_event_takes_effect_once_however_often_it_comes() {
 }
 
 #[tokio::test]
+async fn an_event_with_a_letter_that_no_database_takes_is_a_dead_letter_all_the_same() {
+    let (consumer, _folder) = consumer(&Faults::default()).await;
+    consumer.take("", Mood::Picky);
+    let event = event(&clock(), CONFIRMED, "or\0der");
+
+    let delivery = pb::Delivery { event: Some(event.clone()), attempt: 1 };
+    let outcomes = deliver(&consumer, request(vec![delivery])).await;
+
+    assert_eq!(outcomes, [(Verdict::Done, String::new())]);
+    assert_eq!(consumer.dead_letters().await[0].0, event.subject);
+}
+
+#[tokio::test]
 async fn a_panic_fails_its_own_event_only() {
     let (consumer, _folder) = consumer(&Faults::default()).await;
     consumer.take("glass", Mood::Clumsy);
