@@ -4,6 +4,7 @@
 
 mod hunt;
 mod imports;
+mod order;
 mod sweep;
 
 use std::sync::Arc;

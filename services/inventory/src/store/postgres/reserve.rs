@@ -26,8 +26,7 @@ pub(super) struct Turn<'t>(Slot<Option<MutexGuard<'t, ()>>>);
 
 impl Turnstile {
     pub(super) async fn turn(&self) -> Turn<'_> {
-        drop(self.0.lock().await);
-        Turn(Slot::new(None))
+        Turn(Slot::new(Some(self.0.lock().await)))
     }
 }
 
