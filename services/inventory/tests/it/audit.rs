@@ -1,6 +1,5 @@
 //! The audit, on a sound stockroom and on broken ones.
 
-use sqlx::{Connection as _, PgConnection};
 use trellis_api::inventory::v1::reservation::State;
 
 use crate::fixture::Stockroom;
@@ -140,20 +139,7 @@ async fn the_ledger_cannot_be_rewritten() {
     let room = Stockroom::with(&[("MUG", 10)]).await;
 
     for statement in ["UPDATE stock_ledger SET on_hand_delta = 11", "DELETE FROM stock_ledger"] {
-        assert_eq!(
-            refusal(room.database.url(), statement).await,
-            "the stock ledger is append-only"
-        );
+        let refusal = room.database.query(statement).await.unwrap_err();
+        assert!(refusal.contains("the stock ledger is append-only"), "{refusal}");
     }
-}
-
-/// What the database says to a statement that it does not take.
-async fn refusal(url: &str, statement: &'static str) -> String {
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let vandal = rusqlite::Connection::open(path).unwrap();
-        return vandal.execute(statement, []).unwrap_err().to_string();
-    }
-    let mut vandal = PgConnection::connect(url).await.unwrap();
-    let error = sqlx::query(statement).execute(&mut vandal).await.unwrap_err();
-    error.into_database_error().unwrap().message().to_owned()
 }
