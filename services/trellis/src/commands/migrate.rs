@@ -26,6 +26,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
             }
         }
         .with_context(|| format!("the {role} database could not be brought up to date"))?;
+        let role = role.name();
         say(&format!("{role:<15} up to date  {database}"));
     }
     Ok(ExitCode::SUCCESS)
