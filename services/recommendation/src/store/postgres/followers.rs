@@ -34,6 +34,13 @@ pub(super) async fn follow(
     Ok(forgotten)
 }
 
+/// What is gone, for one that only looks and is not waited for.
+pub(super) async fn look(mut tx: Tx) -> Result<Forgotten, Error> {
+    let row: Row =
+        sqlx::query_as("SELECT baskets, until_time FROM forgotten").fetch_one(&mut *tx).await?;
+    Ok(row.into())
+}
+
 /// Notes how far a follower is, and says how far all are; `None` if it was taken for gone.
 pub(super) async fn learned_by_all(
     tx: &mut PgConnection,
