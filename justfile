@@ -35,11 +35,11 @@ doc:
 test:
     cargo test --workspace
 
-# The tests of services and of the whole shop again, with their records in a real Postgres.
+# The tests of services and of events again, with their records in a real Postgres.
 test-postgres:
     TRELLIS_TEST_DATABASE=postgres TRELLIS_TEST_SERVERS=require cargo test \
         -p trellis-events -p trellis-inventory -p trellis-order -p trellis-payment \
-        -p trellis-recommendation -p trellis-user -p trellis-trellis
+        -p trellis-recommendation -p trellis-user
 
 # Real orders, the dashboards and an audit, as one process and as a fleet, then the README's session.
 e2e:
