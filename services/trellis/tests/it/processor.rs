@@ -16,8 +16,7 @@ async fn while_an_operator_holds_the_processor_back_orders_wait_and_none_is_decl
 
     shop.gateway().debug("POST", breaker, r#"{"mode": "forced_open"}"#).await;
     let mut request = customer.sign(purchase("MUG-350ML-BLUE", 1));
-    // A tenth of it is for the answer's way back, on a machine that is busy with others.
-    request.set_timeout(Duration::from_secs(10));
+    request.set_timeout(Duration::from_secs(2));
     let order = customer.shop.clone().checkout(request).await.unwrap().into_inner().order.unwrap();
     let seen = shop.gateway().debug("GET", "", "").await;
     shop.gateway().debug("POST", breaker, r#"{"mode": "normal"}"#).await;
@@ -26,7 +25,9 @@ async fn while_an_operator_holds_the_processor_back_orders_wait_and_none_is_decl
     let authorize = &seen["executors"]["payment.processor.authorize"];
     assert_eq!(authorize["breaker"]["mode"], "forced_open");
     assert!(authorize["operations"]["authorize"].is_object(), "{authorize}");
-    let request = customer.sign(pb::WatchOrderRequest { order_id: order.order_id });
+    let mut request = customer.sign(pb::WatchOrderRequest { order_id: order.order_id });
+    // Longer than the saga's next wait can be.
+    request.set_timeout(Duration::from_secs(30));
     let states = shop.client().watch_order(request).await.unwrap().into_inner();
     let states: Vec<pb::WatchOrderResponse> = states.try_collect().await.unwrap();
     let last = states.last().unwrap().order.as_ref().unwrap();
