@@ -87,12 +87,11 @@ impl Session {
         Ok((Self { home, mode, limit, losses, _turn: turn }, tx))
     }
 
-    /// Waits for the unit as long as its statements may take.
+    /// Waits for the unit as long as its statements may take. A unit that takes longer
+    /// says nothing of the server: other connections may be sound.
     pub(super) async fn limit<T>(&self, unit: impl Future<Output = T>) -> Result<T, Error> {
-        timeout(self.limit + SLACK, unit).await.map_err(|_| {
-            self.losses.note();
-            Error::Lost(None)
-        })
+        let done = timeout(self.limit + SLACK, unit).await;
+        done.map_err(|elapsed| Error::Busy(Arc::new(elapsed)))
     }
 
     pub(super) async fn commit(self, faults: &Faults) -> Result<(), Error> {

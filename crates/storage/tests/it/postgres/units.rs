@@ -154,6 +154,34 @@ async fn a_statement_ends_with_the_deadline_of_its_call() {
 }
 
 #[tokio::test]
+async fn a_look_up_that_takes_too_long_costs_no_other_its_connection() {
+    let Some((_, kept)) = notes_database().await else { return };
+    let options = Options { connections: 2, ..Options::default() };
+    let database = open(kept.url(), &options).await.unwrap();
+    let meeting = Barrier::new(2);
+    let id = async |mut tx: Tx| {
+        let id = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *tx).await?;
+        meeting.wait().await;
+        Ok::<i32, Error>(id)
+    };
+    let (one, other) = tokio::join!(database.look_up(&id), database.look_up(&id));
+    let connections = [one.unwrap(), other.unwrap()];
+    let sleeps = async |mut tx: Tx| {
+        sqlx::query("SELECT pg_sleep(60)").execute(&mut *tx).await?;
+        Ok::<_, Error>(())
+    };
+
+    let deadline = Some(Instant::now() + Duration::from_millis(100));
+    let inbound = Inbound { deadline, ..Inbound::default() };
+    let (slow, _) = context::scope(inbound, Box::pin(database.look_up(&sleeps))).await;
+    let (one, other) = tokio::join!(database.look_up(&id), database.look_up(&id));
+
+    assert!(matches!(slow.unwrap_err(), Error::Busy(_)));
+    let kept = [one.unwrap(), other.unwrap()];
+    assert_eq!(kept.iter().filter(|id| connections.contains(id)).count(), 1);
+}
+
+#[tokio::test]
 async fn who_finds_all_connections_in_use_is_told_so() {
     let Some((_, kept)) = notes_database().await else { return };
     let options = Options { connections: 2, ..Options::default() };
