@@ -104,11 +104,12 @@ impl Database {
     /// Runs one statement in it, beside everybody. The rows are what it finds, as texts;
     /// an error is what the database says.
     pub async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
-        let Some(path) = self.url.strip_prefix("sqlite:") else {
-            return postgres::query(&self.url, sql).await;
-        };
-        let connection = Connection::open(path).expect("the file is there");
-        query(&connection, sql).map_err(|error| error.to_string())
+        query_at(&self.url, sql).await
+    }
+
+    /// As [`query`](Self::query), of the database at a URL, for whoever cannot wait otherwise.
+    pub fn query_now(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+        now(query_at(url, sql))
     }
 
     /// All that is kept in it, byte by byte and in no order.
@@ -125,6 +126,14 @@ impl Database {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+async fn query_at(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+    let Some(path) = url.strip_prefix("sqlite:") else {
+        return postgres::query(url, sql).await;
+    };
+    let connection = Connection::open(path).expect("the file is there");
+    query(&connection, sql).map_err(|error| error.to_string())
 }
 
 fn named_in(folder: &Path, name: &str) -> String {
@@ -146,7 +155,7 @@ fn copy_file(from: &Path, to: &Path, name: &str) {
 }
 
 /// Waits for `work` on a thread of its own, whatever this one is doing.
-pub(crate) fn now<T: Send>(work: impl Future<Output = T> + Send) -> T {
+fn now<T: Send>(work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let runtime = || {
             let mut runtime = tokio::runtime::Builder::new_current_thread();

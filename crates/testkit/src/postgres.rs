@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::process::{self, Account, free_port, text};
-use crate::{database, program};
+use crate::program;
 
 /// How long a server may take to answer, on a machine that is busy with other tests.
 const START: Duration = Duration::from_mins(1);
@@ -185,14 +185,6 @@ impl fmt::Debug for Postgres {
 pub async fn execute(url: &str, sql: &str) {
     let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connect(url).await).await;
     done.unwrap_or_else(|error| panic!("{sql}: {error}"));
-}
-
-/// The texts that a query gives in the database at `url`.
-pub fn texts_now(url: &str, query: &'static str) -> Vec<String> {
-    database::now(async {
-        let texts = sqlx::query_scalar(query).fetch_all(&mut connect(url).await).await;
-        texts.unwrap_or_else(|error| panic!("{query}: {error}"))
-    })
 }
 
 /// Runs one statement in the database at `url`, beside everybody.

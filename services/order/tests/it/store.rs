@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Connection as _;
 use trellis_order::domain::{Item, Order, Reason, State};
 use trellis_order::saga::{Saga, Step};
 use trellis_order::store::{CheckoutRequest, Known, Postponement, TurnBack};
@@ -238,13 +237,8 @@ async fn postgres_gives_what_a_dead_process_held_to_others_when_its_lease_has_la
 }
 
 /// The one text that a query answers, which has to mean the same in each database.
-async fn text(database: &Database, query: &'static str) -> String {
-    if let Some(path) = database.url().strip_prefix("sqlite:") {
-        let connection = rusqlite::Connection::open(path).unwrap();
-        return connection.query_row(query, (), |row| row.get(0)).unwrap();
-    }
-    let mut connection = sqlx::PgConnection::connect(database.url()).await.unwrap();
-    sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+async fn text(database: &Database, query: &str) -> String {
+    database.query(query).await.unwrap().remove(0).remove(0).unwrap()
 }
 
 async fn open(database: &Database) -> Records<'_> {

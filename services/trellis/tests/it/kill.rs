@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use trellis_api::id::OrderId;
-use trellis_testkit::{Database, postgres};
+use trellis_testkit::Database;
 
-use crate::kit::{Shop, Topology, trellis};
+use crate::kit::{Shop, Topology, database, trellis};
 
 const KILLS: usize = 20;
 /// The most orders that are acknowledged between two kills.
@@ -117,16 +117,14 @@ fn invoices(count: usize) -> String {
 impl Shop {
     /// The ids of all orders, as the database has them.
     fn orders(&self) -> BTreeSet<OrderId> {
-        let database = Database::in_folder_now(&self.folder().join("data"), "order");
-        if let Some(file) = database.strip_prefix("sqlite:") {
-            let connection = rusqlite::Connection::open(file).unwrap();
-            let mut query = connection.prepare("SELECT order_id FROM orders").unwrap();
-            let ids = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
-            return ids.map(|id| id.unwrap().parse().unwrap()).collect();
-        }
-        let database = Database::in_folder_now(self.folder(), "order");
-        let ids = postgres::texts_now(&database, "SELECT order_id::text FROM orders");
-        ids.iter().map(|id| OrderId::from_uuid(id.parse().unwrap())).collect()
+        let url = database(self.folder(), "order");
+        let rows = Database::query_now(&url, "SELECT order_id FROM orders").unwrap();
+        // A file has ids as customers see them, a server the number in them.
+        let id = |text: &str| match text.parse() {
+            Ok(uuid) => OrderId::from_uuid(uuid),
+            Err(_) => text.parse().unwrap(),
+        };
+        rows.iter().map(|row| id(row[0].as_deref().unwrap())).collect()
     }
 }
 

@@ -128,13 +128,19 @@ pub(crate) fn trellis(folder: &Path, arguments: &[&str]) -> Command {
         .env("TRELLIS_DATA_DIR", data(folder))
         .env("TRELLIS_ADMIN_TOKEN", ADMIN_TOKEN)
         .args(arguments);
-    if Database::is_postgres_chosen() {
+    if !keeps_files() {
         for role in KEEPERS {
             let variable = format!("TRELLIS_{}_DATABASE", role.to_uppercase());
-            command.env(variable, Database::in_folder_now(folder, role));
+            command.env(variable, database(folder, role));
         }
     }
     command
+}
+
+/// Where the service of a role keeps its records, in a shop on `folder`.
+pub(crate) fn database(folder: &Path, role: &str) -> String {
+    let folder = if keeps_files() { data(folder) } else { folder.to_owned() };
+    Database::in_folder_now(&folder, role)
 }
 
 /// Whether this run keeps its records in files. A test that is about files says so by
