@@ -32,6 +32,11 @@ impl<T, E> Answer<T, E> {
     }
 }
 
+/// What whoever asked for the unit is told.
+pub(crate) fn tell<T, E: From<Error>>(outcome: Outcome<T, E>) -> Result<T, E> {
+    outcome?.result
+}
+
 /// Nothing is noted on this thread any more.
 pub(crate) fn forget() {
     FAULT.set(None);

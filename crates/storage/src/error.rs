@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{ErrorCode, ffi};
 use tonic::Status;
 
-use crate::{PostgresUrl, Problem, answer, postgres::Refusal};
+use crate::{PostgresUrl, Problem, ShardsProblem, answer, postgres::Refusal};
 
 /// An error beneath ours; shared, because one fault may fail many units of work.
 pub type Cause = Arc<dyn error::Error + Send + Sync>;
@@ -42,6 +42,15 @@ pub enum Error {
     /// Others were in the way each time.
     #[error("other units of work were in the way")]
     Conflict(#[source] Cause),
+    /// The shard does not have the bucket, or not any more.
+    #[error("the bucket is on another shard")]
+    Elsewhere(#[source] Cause),
+    /// The bucket is about to move, which takes less than a second.
+    #[error("the bucket is moving to another shard")]
+    Frozen(#[source] Cause),
+    /// The databases are not the shards that they are said to be.
+    #[error(transparent)]
+    Shards(#[from] ShardsProblem),
     /// Another unit that shared the transaction met a fault, such as a full
     /// disk, that made SQLite undo all of it.
     #[error("the shared transaction was rolled back")]
@@ -94,6 +103,9 @@ impl Error {
             Self::Closed => "closed",
             Self::Lost(_) => Refusal::LOST,
             Self::Conflict(_) => Refusal::CONFLICT,
+            Self::Elsewhere(_) => "elsewhere",
+            Self::Frozen(_) => "frozen",
+            Self::Shards(_) => "shards",
             Self::RolledBack => "rolled_back",
             Self::Constraint { .. } => "constraint",
             Self::Panicked => "panicked",
@@ -162,6 +174,9 @@ impl From<Error> for Status {
             Error::ReadOnly(_) => ("STORAGE_READ_ONLY", "the storage takes no writes", 5_000),
             Error::Overloaded => ("STORAGE_OVERLOADED", "the storage is overloaded", 200),
             Error::Busy(_) | Error::Conflict(_) => ("STORAGE_BUSY", "the storage is busy", 200),
+            Error::Elsewhere(_) | Error::Frozen(_) => {
+                ("STORAGE_MOVING", "what is asked for is moving to another database", 200)
+            }
             Error::Io(_) | Error::Closed | Error::Lost(_) | Error::RolledBack => {
                 ("STORAGE_UNAVAILABLE", "the storage is unavailable", 1_000)
             }
@@ -174,6 +189,7 @@ impl From<Error> for Status {
             | Error::Open { .. }
             | Error::Server { .. }
             | Error::Migration(_)
+            | Error::Shards(_)
             | Error::Statement(_) => return trellis_api::error::internal(),
         };
         trellis_api::error::unavailable(reason, message, Duration::from_millis(retry))

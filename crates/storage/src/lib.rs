@@ -27,6 +27,7 @@ mod migration;
 mod operation;
 mod options;
 mod postgres;
+pub mod shards;
 mod sqlite;
 mod url;
 
@@ -36,5 +37,6 @@ pub use micros::{from_micros, micros};
 pub use migration::{Migration, Problem};
 pub use options::Options;
 pub use postgres::{Postgres, Tx};
+pub use shards::{Shards, ShardsProblem};
 pub use sqlite::Sqlite;
 pub use url::{PostgresUrl, Url, UrlError};

@@ -7,7 +7,6 @@ use quanta::Instant;
 use tracing::{Instrument as _, Level, Span, field::Empty};
 
 use crate::{
-    Error,
     answer::Outcome,
     meters::{Kind, Operations},
 };
@@ -57,10 +56,10 @@ impl<'m> Operation<'m> {
 
     /// Does the work. An error of the unit's own is no failure here, unless storage is
     /// behind it. `work` is pinned so that it need not be moved in here.
-    pub(crate) async fn run<T, E: From<Error>>(
+    pub(crate) async fn run<T, E>(
         mut self,
         work: Pin<&mut impl Future<Output = Outcome<T, E>>>,
-    ) -> Result<T, E> {
+    ) -> Outcome<T, E> {
         // Nothing is entered where there is no span, which a look-up would notice.
         let answer = if self.span.is_disabled() {
             work.await
@@ -74,11 +73,7 @@ impl<'m> Operation<'m> {
         if self.failure.is_some() {
             self.span.record("otel.status_code", "ERROR");
         }
-        drop(self);
-        match answer {
-            Ok(answer) => answer.result,
-            Err(error) => Err(error.into()),
-        }
+        answer
     }
 }
 

@@ -16,7 +16,7 @@ mod unit;
 
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use self::{
     connect::Losses,
@@ -27,13 +27,14 @@ use self::{
 };
 use crate::{
     Error, Faults, Migration, Options, PostgresUrl,
-    answer::{Answer, Outcome},
+    answer::{self, Answer, Outcome},
     meters::Kind,
     operation::Operation,
 };
 
 pub(crate) use failure::Refusal;
 pub use session::Tx;
+pub(crate) use session::{Door, ask};
 
 /// How often a unit is done that meets others: a deadlock, or a row that it may not wait for.
 const ATTEMPTS: u32 = 5;
@@ -101,13 +102,25 @@ impl Postgres {
         E: From<Error>,
         F: Future<Output = Result<T, E>>,
     {
+        answer::tell(self.write_behind(Door::Open, &unit).await)
+    }
+
+    /// As [`Postgres::write`], behind a door.
+    pub(crate) async fn write_behind<T, E, F>(
+        &self,
+        door: Door,
+        unit: &impl Fn(Tx) -> F,
+    ) -> Outcome<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
         self.operate(Kind::Write, async {
             if self.shared.read_only {
                 return Err(Error::ReadOnly(None));
             }
             let mut attempt = 1;
             loop {
-                let outcome = self.transact(Mode::Write, &unit).await;
+                let outcome = self.transact(Mode::Write, door, unit).await;
                 if attempt == ATTEMPTS || fault(&outcome) != Some(Refusal::CONFLICT) {
                     return outcome;
                 }
@@ -124,7 +137,19 @@ impl Postgres {
         E: From<Error>,
         F: Future<Output = Result<T, E>>,
     {
-        self.operate(Kind::Read, self.look(Mode::Read, &query)).await
+        answer::tell(self.read_behind(Door::Open, &query).await)
+    }
+
+    /// As [`Postgres::read`], behind a door.
+    pub(crate) async fn read_behind<T, E, F>(
+        &self,
+        door: Door,
+        query: &impl Fn(Tx) -> F,
+    ) -> Outcome<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        self.operate(Kind::Read, self.look(Mode::Read, door, query)).await
     }
 
     /// Runs one query, without a transaction around it: one round trip instead of three.
@@ -133,7 +158,26 @@ impl Postgres {
         E: From<Error>,
         F: Future<Output = Result<T, E>>,
     {
-        self.operate(Kind::LookUp, self.look(Mode::LookUp, &query)).await
+        answer::tell(self.look_up_behind(&query).await)
+    }
+
+    /// As [`Postgres::look_up`], with the error of storage told apart. There is no door
+    /// where there is no transaction.
+    pub(crate) async fn look_up_behind<T, E, F>(&self, query: &impl Fn(Tx) -> F) -> Outcome<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        self.operate(Kind::LookUp, self.look(Mode::LookUp, Door::Open, query)).await
+    }
+
+    /// A connection that is nobody else's, and not of the pool.
+    pub(crate) async fn apart(&self) -> Result<PgConnection, Error> {
+        connect::first(&self.shared.url).await
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> &PostgresUrl {
+        &self.shared.url
     }
 
     /// Ends all clones. What comes later is answered with [`Error::Closed`].
@@ -141,22 +185,22 @@ impl Postgres {
         self.shared.pool.close().await;
     }
 
-    async fn operate<T, E: From<Error>>(
+    async fn operate<T, E>(
         &self,
         kind: Kind,
         work: impl Future<Output = Outcome<T, E>>,
-    ) -> Result<T, E> {
+    ) -> Outcome<T, E> {
         Operation::begin(&self.shared.meters.operations, kind).run(pin!(work)).await
     }
 
     /// Asks again if the connection turns out to be lost, which changes nothing.
-    async fn look<T, E, F>(&self, mode: Mode, query: &impl Fn(Tx) -> F) -> Outcome<T, E>
+    async fn look<T, E, F>(&self, mode: Mode, door: Door, query: &impl Fn(Tx) -> F) -> Outcome<T, E>
     where
         F: Future<Output = Result<T, E>>,
     {
         let mut may_repeat = true;
         loop {
-            let outcome = self.transact(mode, query).await;
+            let outcome = self.transact(mode, door, query).await;
             if !may_repeat || fault(&outcome) != Some(Refusal::LOST) {
                 return outcome;
             }
@@ -164,13 +208,18 @@ impl Postgres {
         }
     }
 
-    async fn transact<T, E, F>(&self, mode: Mode, unit: &impl Fn(Tx) -> F) -> Outcome<T, E>
+    async fn transact<T, E, F>(
+        &self,
+        mode: Mode,
+        door: Door,
+        unit: &impl Fn(Tx) -> F,
+    ) -> Outcome<T, E>
     where
         F: Future<Output = Result<T, E>>,
     {
         let shared = &*self.shared;
         shared.faults.check()?;
-        let (session, tx) = Session::begin(shared, mode).await?;
+        let (session, tx) = Session::begin(shared, mode, door).await?;
         let answer = session.limit(Watched::new(unit(tx))).await?;
         match &answer {
             Answer { result: Ok(_), .. } => session.commit(&shared.faults).await?,

@@ -26,7 +26,7 @@ use self::{
     writer::Writer,
 };
 use crate::{
-    Error, Faults, Migration, Options, lease, meters::Kind, migration, operation::Operation,
+    Error, Faults, Migration, Options, answer, lease, meters::Kind, migration, operation::Operation,
 };
 
 /// A database; cheap to clone, and all clones are one.
@@ -106,7 +106,7 @@ impl Sqlite {
             let writer = shared.writer.as_ref().ok_or(Error::ReadOnly(None))?;
             writer.write(unit, began).await
         };
-        operation.run(pin!(work)).await
+        answer::tell(operation.run(pin!(work)).await)
     }
 
     /// Runs a query on one snapshot of the database.
@@ -123,7 +123,7 @@ impl Sqlite {
     {
         let operation = Operation::begin(&self.shared.meters.operations, Kind::Read);
         let work = self.shared.readers.read(query, operation.began());
-        operation.run(pin!(work)).await
+        answer::tell(operation.run(pin!(work)).await)
     }
 
     /// Runs a query as [`Self::read`] does, but on the calling thread.
@@ -136,7 +136,7 @@ impl Sqlite {
     ) -> Result<T, E> {
         let operation = Operation::begin(&self.shared.meters.operations, Kind::LookUp);
         let work = self.shared.readers.look_up(query, operation.began());
-        operation.run(pin!(work)).await
+        answer::tell(operation.run(pin!(work)).await)
     }
 
     /// Ends all clones: finishes what is queued, then gives the file free.

@@ -62,6 +62,9 @@ fn refused(error: &PgDatabaseError) -> Error {
         "53100" => Error::Full(cause),
         "53300" | "53400" => Error::Overloaded,
         "58030" => Error::Io(cause),
+        // Ours, of a shard: a bucket is elsewhere, or about to be.
+        "TR001" => Error::Elsewhere(cause),
+        "TR002" => Error::Frozen(cause),
         code if code.starts_with("08") || code.starts_with("57P") => Error::Lost(Some(cause)),
         code if code.starts_with("23") => {
             Error::Constraint { name: error.constraint().unwrap_or_default().into(), source: cause }

@@ -8,6 +8,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
+use trellis_api::id::Bucket;
 use trellis_resilience::context;
 
 use super::{Shared, commit, connect::Losses, turns::Turn};
@@ -35,6 +36,18 @@ pub(super) enum Mode {
     LookUp,
 }
 
+/// What a unit asks of a shard before it does anything there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The database is no shard.
+    Open,
+    /// To work on what belongs to one bucket, which stays until the unit ends.
+    Bucket(Bucket),
+    /// To work on what belongs to any bucket that is there; the unit has to ask for each
+    /// row by `shard_has(bucket)`.
+    All,
+}
+
 /// The connection of a unit of work, which is in a transaction. It derefs to sqlx's.
 ///
 /// A unit gives it back by its end. It must not begin or end transactions, only
@@ -59,14 +72,23 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) async fn begin(shared: &Shared, mode: Mode) -> Result<(Self, Tx), Error> {
+    pub(super) async fn begin(
+        shared: &Shared,
+        mode: Mode,
+        door: Door,
+    ) -> Result<(Self, Tx), Error> {
         let limit = context::remaining().unwrap_or(PATIENCE).clamp(Duration::from_millis(1), MOST);
         let mut beginnings = 1;
         let (connection, turn) = loop {
             let (mut connection, turn) = shared.acquire(limit).await?;
             let Some(begin) = mode.begin(limit) else { break (connection, turn) };
-            match ask(&mut connection, &begin, limit).await {
+            match ask(&mut connection, &(begin + &door.enter()), limit).await {
                 Ok(()) => break (connection, turn),
+                // It has answered, and is sound.
+                Err(error @ (Error::Elsewhere(_) | Error::Frozen(_) | Error::Busy(_))) => {
+                    undo(connection).await;
+                    return Err(error);
+                }
                 Err(error) => {
                     drop(connection.detach());
                     let is_lost = matches!(error, Error::Lost(_));
@@ -144,7 +166,7 @@ async fn undo(mut connection: PoolConnection<Postgres>) {
 }
 
 /// Has the server do what is no query, for a limited time.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     connection: &mut PgConnection,
     sql: &str,
     limit: Duration,
@@ -166,6 +188,17 @@ impl Mode {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {statement}"
             )),
             Self::LookUp => None,
+        }
+    }
+}
+
+impl Door {
+    /// Goes behind the BEGIN, in one round trip with it.
+    fn enter(self) -> String {
+        match self {
+            Self::Open => String::new(),
+            Self::Bucket(bucket) => format!("; SELECT shard_enter({}::smallint)", bucket.get()),
+            Self::All => "; SELECT shard_enter_all()".to_owned(),
         }
     }
 }

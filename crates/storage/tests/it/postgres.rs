@@ -4,6 +4,7 @@ mod alone;
 mod faults;
 mod lost;
 mod migrations;
+mod shards;
 mod units;
 
 use trellis_storage::{Error, Faults, Migration, Options, Postgres, Tx, Url};

@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use trellis_api::id::OrderId;
 use trellis_testkit::Database;
 
-use crate::kit::{Shop, Topology, database, trellis};
+use crate::kit::{Shop, Topology, database, keeps_files, trellis};
 
 const KILLS: usize = 20;
 /// The most orders that are acknowledged between two kills.
@@ -53,6 +53,10 @@ fn survives(topology: Topology, seed: u64) {
         path(&pipe),
         "--endpoint",
         &endpoint,
+        // On a server what a dead process held waits for its lease to lapse, and whoever
+        // takes it over may be killed as well.
+        "--patience",
+        if keeps_files() { "60" } else { "300" },
     ];
     let mut replay = trellis(shop.folder(), &arguments)
         .stdout(Stdio::piped())

@@ -1,0 +1,132 @@
+//! Which database is which shard, written down in each.
+//!
+//! A list of databases in another order would send users to where they are not, so each
+//! database knows its place, and a process with another list does not start.
+
+use trellis_api::id::BUCKETS;
+
+use super::map::revise;
+use crate::{Error, Postgres, PostgresUrl, Tx, postgres::ask};
+
+/// Held on the first database while places are given: the letters of "shards".
+const LOCK: i64 = 0x73_68_61_72_64_73;
+
+/// Why databases are not the shards that a list says they are.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ShardsProblem {
+    #[error(
+        "{url} is shard {found}, and stands in the list of databases where shard {listed} should: bring the list into the order in which it was used before"
+    )]
+    Place { url: PostgresUrl, found: i16, listed: usize },
+    #[error("{url} is no shard yet: start the service once, or run trellis migrate")]
+    Unplaced { url: PostgresUrl },
+    #[error(
+        "buckets have moved to shard {missing}, which the list of databases does not have: add it again at its end"
+    )]
+    Missing { missing: i16 },
+    #[error("there may be at most {BUCKETS} databases")]
+    TooMany,
+}
+
+/// Gives each database without a place the one it has in the list.
+pub(super) async fn settle(shards: &[Postgres]) -> Result<(), Error> {
+    if usize::from(BUCKETS) < shards.len() {
+        return Err(ShardsProblem::TooMany.into());
+    }
+    // Nearly always all have been here before.
+    if !matches!(verify(shards).await, Err(Error::Shards(ShardsProblem::Unplaced { .. }))) {
+        return verify(shards).await;
+    }
+    let mut lock = shards[0].apart().await?;
+    let held = ask(&mut lock, &format!("SELECT pg_advisory_lock({LOCK})"), PATIENCE).await;
+    let placed = match held {
+        Ok(()) => place_all(shards).await,
+        Err(error) => Err(error),
+    };
+    // With the connection goes the lock.
+    drop(lock);
+    placed?;
+    verify(shards).await
+}
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The first is the last to get its place: as long as it has none nobody owns anything for
+/// sure, and all begin again.
+async fn place_all(shards: &[Postgres]) -> Result<(), Error> {
+    let is_new = number(&shards[0]).await?.is_none();
+    let all = usize::from(BUCKETS);
+    for (place, shard) in shards.iter().enumerate().rev() {
+        let share = if is_new {
+            all * place / shards.len()..all * (place + 1) / shards.len()
+        } else {
+            0..0
+        };
+        let bound = |bucket: usize| i16::try_from(bucket).unwrap_or(i16::MAX);
+        let (first, end) = (bound(share.start), bound(share.end));
+        let unit = async |mut tx: Tx| self::place(&mut tx, bound(place), first, end, is_new).await;
+        shard.write(unit).await?;
+    }
+    Ok(())
+}
+
+async fn place(
+    tx: &mut sqlx::PgConnection,
+    place: i16,
+    first: i16,
+    end: i16,
+    is_new: bool,
+) -> Result<(), Error> {
+    if is_new {
+        sqlx::query("DELETE FROM shard_buckets").execute(&mut *tx).await?;
+    }
+    sqlx::query("INSERT INTO shard (number) VALUES ($1) ON CONFLICT DO NOTHING")
+        .bind(place)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "
+        INSERT INTO shard_buckets (bucket, state, epoch)
+        SELECT bucket, 'owned', 1
+          FROM generate_series($1::smallint, $2::smallint - 1) AS bucket
+        ",
+    )
+    .bind(first)
+    .bind(end)
+    .execute(&mut *tx)
+    .await?;
+    revise(tx).await
+}
+
+/// Fails unless each has its place, and nothing is with one that is not listed.
+pub(super) async fn verify(shards: &[Postgres]) -> Result<(), Error> {
+    for (listed, shard) in shards.iter().enumerate() {
+        let url = || shard.url().clone();
+        match number(shard).await? {
+            None => return Err(ShardsProblem::Unplaced { url: url() }.into()),
+            Some(found) if usize::try_from(found) != Ok(listed) => {
+                return Err(ShardsProblem::Place { url: url(), found, listed }.into());
+            }
+            Some(_) => {}
+        }
+        let peer: Option<i16> = shard.look_up(last_peer).await?;
+        if let Some(missing) = peer.filter(|peer| shards.len() <= usize::from(peer.cast_unsigned()))
+        {
+            return Err(ShardsProblem::Missing { missing }.into());
+        }
+    }
+    Ok(())
+}
+
+async fn number(shard: &Postgres) -> Result<Option<i16>, Error> {
+    let query = async |mut tx: Tx| {
+        let number = sqlx::query_scalar("SELECT number FROM shard").fetch_optional(&mut *tx).await;
+        Ok::<_, Error>(number?)
+    };
+    shard.look_up(query).await
+}
+
+async fn last_peer(mut tx: Tx) -> Result<Option<i16>, Error> {
+    let peer = sqlx::query_scalar("SELECT max(peer) FROM shard_buckets").fetch_one(&mut *tx).await;
+    Ok(peer?)
+}
