@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 use trellis_storage::{Error, Migration, Sqlite, micros};
 
-pub use postgres::PostgresInbox;
+pub use postgres::{PostgresInbox, ShardedInbox};
 
 /// The table; put it among a service's own migrations.
 pub const MIGRATION: Migration =

@@ -159,6 +159,15 @@ pub struct Backlog {
     pub oldest: Option<OffsetDateTime>,
 }
 
+impl Backlog {
+    /// Of two outboxes.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let oldest = self.oldest.into_iter().chain(other.oldest).min();
+        Self { count: self.count + other.count, oldest }
+    }
+}
+
 /// The rows of [`Lost`] in the order of streams and places; `None` stands for no rows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ranges<'a> {

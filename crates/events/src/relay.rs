@@ -61,6 +61,12 @@ const GRACE: Duration = Duration::from_secs(6);
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 const PURGE_LIMIT: u32 = 1_000;
 
+/// The name of the outbox of a shard: that of the service, and for all but the first one
+/// its number, as in `user/1`. It is kept as long as the process.
+pub fn name(service: &'static str, shard: usize) -> &'static str {
+    if shard == 0 { service } else { format!("{service}/{shard}").leak() }
+}
+
 /// Delivers until a stop is requested. A failing outbox or bus is waited for.
 ///
 /// `name` is the service whose outbox it is. What waits is shown in `metrics` all the

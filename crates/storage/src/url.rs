@@ -6,11 +6,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
 /// Where a database is: `sqlite:PATH`, or a server as
-/// `postgres://USER:PASSWORD@HOST:PORT/NAME`. The password is not printed.
+/// `postgres://USER:PASSWORD@HOST:PORT/NAME`, or several servers with spaces in between.
+/// The password is not printed.
 #[derive(Clone, Debug)]
 pub enum Url {
     Sqlite(PathBuf),
     Postgres(PostgresUrl),
+    /// Databases that share what is kept, each a part: [`crate::Shards`]. At least two.
+    Shards(Vec<PostgresUrl>),
 }
 
 /// Says what libpq's URLs say; `sslmode` is `prefer` if the URL does not name one.
@@ -28,7 +31,7 @@ impl Url {
     pub fn path(&self) -> Option<&std::path::Path> {
         match self {
             Self::Sqlite(path) => Some(path),
-            Self::Postgres(_) => None,
+            Self::Postgres(_) | Self::Shards(_) => None,
         }
     }
 }
@@ -39,6 +42,10 @@ impl fmt::Display for Url {
         match self {
             Self::Sqlite(path) => write!(formatter, "sqlite:{}", path.display()),
             Self::Postgres(url) => url.fmt(formatter),
+            Self::Shards(urls) => {
+                let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
+                formatter.write_str(&urls.join(" "))
+            }
         }
     }
 }
@@ -50,12 +57,26 @@ impl FromStr for Url {
         if let Some(path) = text.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
             return Ok(Self::Sqlite(path.into()));
         }
+        let urls: Result<Vec<PostgresUrl>, _> = text.split_whitespace().map(str::parse).collect();
+        let mut urls = urls?;
+        match urls.len() {
+            0 => Err(UrlError),
+            1 => Ok(Self::Postgres(urls.remove(0))),
+            _ => Ok(Self::Shards(urls)),
+        }
+    }
+}
+
+impl FromStr for PostgresUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
         let is_postgres = ["postgres://", "postgresql://"].iter().any(|s| text.starts_with(s));
         let options: Option<sqlx::postgres::PgConnectOptions> =
             is_postgres.then(|| text.parse().ok()).flatten();
         // Without a name it would be that of the user, which nobody means.
         match options.and_then(|options| options.get_database().map(str::len)) {
-            Some(1..) => Ok(Self::Postgres(PostgresUrl(text.into()))),
+            Some(1..) => Ok(Self(text.into())),
             _ => Err(UrlError),
         }
     }
@@ -100,6 +121,14 @@ mod tests {
         let server: Url = "postgres://shop:hunter2@db.example:5433/orders".parse().unwrap();
         assert_eq!(server.path(), None);
         assert_eq!(format!("{server:?}"), "Postgres(postgres://db.example:5433/orders)");
+    }
+
+    #[test]
+    fn several_servers_are_shards_in_their_order() {
+        let text = "postgres://shop:hunter2@a/orders\n postgres://shop:hunter2@b/orders ";
+        let shards: Url = text.parse().unwrap();
+        assert_eq!(shards.to_string(), "postgres://a:5432/orders postgres://b:5432/orders");
+        assert!("postgres://a/orders sqlite:orders.db".parse::<Url>().is_err());
     }
 
     #[test]

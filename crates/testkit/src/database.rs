@@ -9,6 +9,11 @@ use tempfile::TempDir;
 
 use crate::postgres;
 
+/// The services whose records can be spread over several databases.
+const SHARDED: [&str; 2] = ["user", "order"];
+
+const NEEDED: &str = "tests on Postgres need a Postgres";
+
 /// A new database: a file, or one on the server that the tests of this process share.
 #[derive(Debug)]
 pub struct Database {
@@ -17,13 +22,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// As `TRELLIS_TEST_DATABASE` says: `sqlite`, which is the default, or `postgres`.
-    /// `name` is that of the file.
+    /// As `TRELLIS_TEST_DATABASE` says: `sqlite`, which is the default, `postgres`, or
+    /// `shards`, where what can be spread over databases is. `name` is that of the file.
     pub async fn chosen(name: &str) -> Self {
-        if Self::is_postgres_chosen() {
-            Self::postgres().await.expect("tests on Postgres need a Postgres")
-        } else {
-            Self::sqlite(name)
+        match chosen() {
+            Chosen::Sqlite => Self::sqlite(name),
+            Chosen::Shards if SHARDED.contains(&name) => Self::shards().await.expect(NEEDED),
+            Chosen::Postgres | Chosen::Shards => Self::postgres().await.expect(NEEDED),
         }
     }
 
@@ -39,9 +44,11 @@ impl Database {
             return names.iter().for_each(|name| copy_file(from, to, name));
         }
         now(async {
-            let server = postgres::shared().await.expect("tests on Postgres need a Postgres");
+            let server = postgres::shared().await.expect(NEEDED);
             for name in names {
-                server.copy(&named_in(from, name), &named_in(to, name)).await;
+                for (from, to) in named_in(from, name).iter().zip(named_in(to, name)) {
+                    server.copy(from, &to).await;
+                }
             }
         });
     }
@@ -52,13 +59,8 @@ impl Database {
     }
 
     /// Whether `TRELLIS_TEST_DATABASE` asks for Postgres.
-    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, and no setting")]
     pub fn is_postgres_chosen() -> bool {
-        match std::env::var("TRELLIS_TEST_DATABASE").as_deref() {
-            Err(_) | Ok("sqlite") => false,
-            Ok("postgres") => true,
-            Ok(other) => panic!("TRELLIS_TEST_DATABASE is sqlite or postgres, not {other}"),
-        }
+        chosen() != Chosen::Sqlite
     }
 
     /// The URL of the database `name` of all that share `folder`, of the kind that
@@ -67,8 +69,12 @@ impl Database {
         if !Self::is_postgres_chosen() {
             return format!("sqlite:{}", folder.join(format!("{name}.db")).display());
         }
-        let server = postgres::shared().await.expect("tests on Postgres need a Postgres");
-        server.named(&named_in(folder, name)).await
+        let server = postgres::shared().await.expect(NEEDED);
+        let mut urls = Vec::new();
+        for name in named_in(folder, name) {
+            urls.push(server.named(&name).await);
+        }
+        urls.join(" ")
     }
 
     /// The file `NAME.db` in a folder of its own.
@@ -84,12 +90,20 @@ impl Database {
         Some(Self { url, folder: tempfile::tempdir().expect("a folder") })
     }
 
+    /// Two that share what is kept. `None` where there is no Postgres.
+    pub async fn shards() -> Option<Self> {
+        let server = postgres::shared().await?;
+        let url = format!("{} {}", server.database().await, server.database().await);
+        Some(Self { url, folder: tempfile::tempdir().expect("a folder") })
+    }
+
     /// What a service's setting `database` says.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Runs SQL in it, beside everybody and without foreign keys in the way.
+    /// Runs SQL in it, or in each of its shards, beside everybody and without foreign keys in
+    /// the way.
     pub async fn tamper(&self, sql: &str) {
         if let Some(path) = self.url.strip_prefix("sqlite:") {
             let connection = Connection::open(path).expect("the file is there");
@@ -97,11 +111,13 @@ impl Database {
             connection.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         } else {
             let sql = format!("SET session_replication_role = replica; {sql}");
-            postgres::execute(&self.url, &sql).await;
+            for url in self.url.split_whitespace() {
+                postgres::execute(url, &sql).await;
+            }
         }
     }
 
-    /// Runs one statement in it, beside everybody. The rows are what it finds, as texts;
+    /// Runs one statement in it, or in each of its shards, beside everybody. The rows are what it finds, as texts;
     /// an error is what the database says.
     pub async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
         query_at(&self.url, sql).await
@@ -119,7 +135,11 @@ impl Database {
             let file = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read(entry?.path());
             return files.flat_map(|entry| file(entry).expect("files can be read")).collect();
         }
-        postgres::contents(&self.url).await
+        let mut contents = Vec::new();
+        for url in self.url.split_whitespace() {
+            contents.extend(postgres::contents(url).await);
+        }
+        contents
     }
 
     /// A folder that lives as long as this.
@@ -130,17 +150,42 @@ impl Database {
 
 async fn query_at(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
     let Some(path) = url.strip_prefix("sqlite:") else {
-        return postgres::query(url, sql).await;
+        let mut rows = Vec::new();
+        for url in url.split_whitespace() {
+            rows.extend(postgres::query(url, sql).await?);
+        }
+        return Ok(rows);
     };
     let connection = Connection::open(path).expect("the file is there");
     query(&connection, sql).map_err(|error| error.to_string())
 }
 
-fn named_in(folder: &Path, name: &str) -> String {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chosen {
+    Sqlite,
+    Postgres,
+    Shards,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, and no setting")]
+fn chosen() -> Chosen {
+    match std::env::var("TRELLIS_TEST_DATABASE").as_deref() {
+        Err(_) | Ok("sqlite") => Chosen::Sqlite,
+        Ok("postgres") => Chosen::Postgres,
+        Ok("shards") => Chosen::Shards,
+        Ok(other) => panic!("TRELLIS_TEST_DATABASE is sqlite, postgres or shards, not {other}"),
+    }
+}
+
+/// The databases of a service: two where they are shards.
+fn named_in(folder: &Path, name: &str) -> Vec<String> {
     // Names of databases are short.
     let folder = folder.canonicalize().expect("the folder is there");
     let folder = folder.components().next_back().expect("it is not the root").as_os_str();
-    format!("{}_{name}", folder.to_string_lossy())
+    let name = format!("{}_{name}", folder.to_string_lossy());
+    let is_sharded =
+        chosen() == Chosen::Shards && SHARDED.iter().any(|service| name.ends_with(service));
+    if is_sharded { vec![name.clone(), format!("{name}_1")] } else { vec![name] }
 }
 
 /// The log comes first: whatever moves from it to the database meanwhile is then in both

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use trellis_api::Sku;
 use trellis_api::id::ReservationId;
-use trellis_storage::{Options, Sqlite, Url};
+use trellis_storage::{Options, ShardsProblem, Sqlite, Url};
 
 use crate::domain::{
     Adjustment, Check, Found, Import, Product, Rank, Reservation, Reserve, Stock, StockedProduct,
@@ -121,5 +121,10 @@ pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn S
             Ok(Arc::new(sqlite::SqliteStore::new(database)))
         }
         Url::Postgres(url) => Ok(Arc::new(postgres::PostgresStore::open(url, options).await?)),
+        Url::Shards(_) => {
+            return Err(
+                trellis_storage::Error::from(ShardsProblem::One { service: "inventory" }).into()
+            );
+        }
     }
 }

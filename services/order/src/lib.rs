@@ -71,8 +71,10 @@ pub async fn start(
     let stop = || shutdown.clone();
     shutdown.spawn("order.recovery", recovery::run(runner.clone(), settings.recovery_interval()));
     shutdown.spawn("order.purge", purge::run(Arc::clone(&store), Arc::clone(&clock), stop()));
-    let (outbox, now) = (store.outbox(), Arc::clone(&clock));
-    shutdown.spawn("order.relay", relay::run("order", outbox, bus, now, metrics.clone(), stop()));
+    for (shard, outbox) in store.outboxes().into_iter().enumerate() {
+        let (name, bus, now) = (relay::name("order", shard), Arc::clone(&bus), Arc::clone(&clock));
+        shutdown.spawn("order.relay", relay::run(name, outbox, bus, now, metrics.clone(), stop()));
+    }
     let (inbox, letters, now) = (store.inbox(), store.dead_letters(), Arc::clone(&clock));
     let inbox = consumer::housekeeping(CONSUMER, inbox, letters, now, metrics.clone(), stop());
     shutdown.spawn("order.inbox", inbox);

@@ -23,7 +23,8 @@ use trellis_events::dead_letter::DeadLetters;
 use trellis_events::inbox::Inbox;
 use trellis_events::outbox::Outbox;
 use trellis_storage::idempotency::{Answer, Fingerprint};
-use trellis_storage::{Error, Options, Url};
+use trellis_storage::shards::mover::Tables;
+use trellis_storage::{Error, Options, PostgresUrl, Shards, Url};
 use uuid::Uuid;
 
 use crate::domain::{Cancellation, Line, Order};
@@ -52,6 +53,17 @@ pub struct Backlog {
     pub oldest: Option<OffsetDateTime>,
     /// How many wait for somebody to look at them.
     pub needs_operator: u64,
+}
+
+impl Backlog {
+    /// Of two databases.
+    fn and(self, other: Self) -> Self {
+        Self {
+            open: self.open + other.open,
+            oldest: self.oldest.into_iter().chain(other.oldest).min(),
+            needs_operator: self.needs_operator + other.needs_operator,
+        }
+    }
 }
 
 /// Carts, orders and sagas, with the promises that one request never makes two
@@ -150,8 +162,8 @@ pub trait Store: Send + Sync {
     /// the store's own and does not change.
     async fn audited_orders(&self, after: Option<OrderId>) -> Result<Vec<AuditedOrder>, Error>;
 
-    /// The events that wait to be published.
-    fn outbox(&self) -> Arc<dyn Outbox>;
+    /// The events that wait to be published, of each database.
+    fn outboxes(&self) -> Vec<Arc<dyn Outbox>>;
 
     /// Which events were applied.
     fn inbox(&self) -> Arc<dyn Inbox>;
@@ -283,6 +295,14 @@ pub struct AuditedOrder {
 pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn Store>> {
     match database {
         Url::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, options)?)),
-        Url::Postgres(url) => Ok(Arc::new(PostgresStore::open(url, options).await?)),
+        Url::Postgres(url) => {
+            Ok(Arc::new(PostgresStore::open(std::slice::from_ref(url), options).await?))
+        }
+        Url::Shards(urls) => Ok(Arc::new(PostgresStore::open(urls, options).await?)),
     }
+}
+
+/// The databases that share the customers, and what moves from one to another.
+pub async fn shards(urls: &[PostgresUrl], options: &Options) -> Result<(Shards, Tables), Error> {
+    Ok((postgres::open(urls, options).await?, postgres::TABLES))
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use trellis_api::Currency;
 use trellis_api::id::PaymentId;
-use trellis_storage::Url;
+use trellis_storage::{ShardsProblem, Url};
 
 use crate::domain::{Change, EntryKind, Intent, Payment};
 use crate::error::Error;
@@ -128,5 +128,10 @@ pub async fn open(
     Ok(match database {
         Url::Sqlite(path) => Arc::new(SqliteStore::open(path, options)?),
         Url::Postgres(url) => Arc::new(PostgresStore::open(url, options).await?),
+        Url::Shards(_) => {
+            return Err(
+                trellis_storage::Error::from(ShardsProblem::One { service: "payment" }).into()
+            );
+        }
     })
 }

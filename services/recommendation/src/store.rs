@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use trellis_api::id::OrderId;
 use trellis_events::dead_letter::DeadLetters;
 use trellis_events::inbox::Inbox;
-use trellis_storage::{Error, Options, Url};
+use trellis_storage::{Error, Options, ShardsProblem, Url};
 use uuid::Uuid;
 
 use crate::domain::{Basket, HourViews, LearnedBasket, Position, View};
@@ -132,6 +132,12 @@ pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn S
     Ok(match database {
         Url::Sqlite(path) => Arc::new(SqliteStore::open(path, options)?),
         Url::Postgres(url) => Arc::new(PostgresStore::open(url, options).await?),
+        Url::Shards(_) => {
+            return Err(trellis_storage::Error::from(ShardsProblem::One {
+                service: "recommendation",
+            })
+            .into());
+        }
     })
 }
 

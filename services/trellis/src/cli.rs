@@ -1,10 +1,14 @@
 //! The command line.
 
+mod shard;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::role::Role;
+
+pub use self::shard::{Buckets, Shard, Sharded, Which};
 
 /// A shop that starts as one process and grows into a fleet.
 #[derive(Debug, Parser)]
@@ -44,6 +48,9 @@ pub enum Command {
     /// Look at the events that a consumer has given up on, and try them again.
     #[command(subcommand)]
     Dlq(Dlq),
+    /// Look at the databases that share the customers, and move some from one to another.
+    #[command(subcommand)]
+    Shard(Shard),
     /// Check that the records of all services agree; exits with 1 when they do not.
     Audit(Audit),
     /// Bring every database up to date, and stop.

@@ -7,6 +7,7 @@ mod import;
 mod load;
 mod migrate;
 mod serve;
+mod shard;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ async fn obey(cli: Cli, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
         Some(Command::Replay(replay)) => replay::run(replay).await,
         Some(Command::Load(load)) => load::run(load).await,
         Some(Command::Dlq(dlq)) => dlq::run(dlq, &config).await,
+        Some(Command::Shard(shard)) => shard::run(shard, &config).await,
         Some(Command::Audit(audit)) => audit::run(audit, config).await,
         Some(Command::Migrate) => migrate::run(&config).await,
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(healthcheck).await,

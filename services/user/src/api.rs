@@ -36,7 +36,7 @@ pub(crate) struct Users {
 impl Users {
     /// A session that begins now, which is still to be stored.
     fn begin_session(&self, user: UserId) -> (SessionToken, Session) {
-        let token = SessionToken::random();
+        let token = SessionToken::random(user.bucket());
         let session = Session::begin(token.hash(), user, self.clock.now(), &self.limits);
         (token, session)
     }

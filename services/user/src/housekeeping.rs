@@ -1,4 +1,4 @@
-//! Deletes sessions that lapsed.
+//! Deletes sessions that lapsed, and brings addresses into order.
 //!
 //! A lapsed session proves nothing to anyone, deleted or not; this only keeps
 //! the table as small as it can be.
@@ -28,7 +28,7 @@ pub(crate) async fn run(
         if let Err(error) = sweep(&*store, &*clock, &limits, &shutdown).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "lapsed sessions were not deleted"
+                "lapsed sessions and addresses were not looked after"
             );
         }
     }
@@ -43,6 +43,7 @@ async fn sweep(
     limits: &SessionLimits,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
+    store.look_after_addresses(clock.now()).await?;
     let last_seen = clock.now() - limits.idle;
     while !shutdown.is_requested() && store.purge_sessions(last_seen, BATCH).await? == BATCH {}
     Ok(())
@@ -68,7 +69,8 @@ mod tests {
         let limits =
             SessionLimits { idle: Duration::from_mins(30), lifetime: Duration::from_hours(12) };
         let id = UserId::new(clock.now(), Bucket::random());
-        let session = || Session::begin(SessionToken::random().hash(), id, clock.now(), &limits);
+        let session =
+            || Session::begin(SessionToken::random(id.bucket()).hash(), id, clock.now(), &limits);
         let user = User {
             id,
             email: "ada@example.com".parse().unwrap(),

@@ -60,10 +60,12 @@ pub async fn start(
         tokio::task::spawn_blocking(move || Passwords::new(memory, iterations, queue)).await??;
     let limits = settings.session_limits();
 
-    let (outbox, stop) = (store.outbox(), shutdown.clone());
     let meters = Meters::new(&metrics);
-    let relay = relay::run("user", outbox, bus, Arc::clone(&clock), metrics, stop);
-    shutdown.spawn("user.relay", relay);
+    for (shard, outbox) in store.outboxes().into_iter().enumerate() {
+        let (bus, clock, stop) = (Arc::clone(&bus), Arc::clone(&clock), shutdown.clone());
+        let name = relay::name("user", shard);
+        shutdown.spawn("user.relay", relay::run(name, outbox, bus, clock, metrics.clone(), stop));
+    }
     shutdown.spawn(
         "user.housekeeping",
         housekeeping::run(Arc::clone(&store), Arc::clone(&clock), limits, shutdown.clone()),

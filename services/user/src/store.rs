@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use trellis_api::id::UserId;
 use trellis_events::outbox::{Backlog, Outbox};
-use trellis_storage::{self as storage, Url};
+use trellis_storage::shards::mover::Tables;
+use trellis_storage::{self as storage, PostgresUrl, Shards, Url};
 
 use crate::domain::{Credentials, DisplayName, EmailKey, PasswordHash, Session, TokenHash, User};
 use crate::error::Error;
@@ -76,11 +77,14 @@ pub trait Store: Send + Sync {
     /// and says how many.
     async fn purge_sessions(&self, last_seen: OffsetDateTime, limit: u32) -> Result<u32, Error>;
 
+    /// Brings addresses into order whose sign-up or erasure ended half-way.
+    async fn look_after_addresses(&self, now: OffsetDateTime) -> Result<(), Error>;
+
     /// Looks for what breaks the service's promises.
     async fn audit(&self, now: OffsetDateTime) -> Result<Vec<Check>, Error>;
 
-    /// The events that wait to be published.
-    fn outbox(&self) -> Arc<dyn Outbox>;
+    /// The events that wait to be published, of each database.
+    fn outboxes(&self) -> Vec<Arc<dyn Outbox>>;
 }
 
 /// What looking for violations of one invariant has found.
@@ -101,8 +105,19 @@ pub async fn open(
 ) -> Result<Arc<dyn Store>, storage::Error> {
     Ok(match database {
         Url::Sqlite(path) => Arc::new(SqliteStore::open(path, options)?),
-        Url::Postgres(url) => Arc::new(PostgresStore::open(url, options).await?),
+        Url::Postgres(url) => {
+            Arc::new(PostgresStore::open(std::slice::from_ref(url), options).await?)
+        }
+        Url::Shards(urls) => Arc::new(PostgresStore::open(urls, options).await?),
     })
+}
+
+/// The databases that share the accounts, and what moves from one to another.
+pub async fn shards(
+    urls: &[PostgresUrl],
+    options: &storage::Options,
+) -> Result<(Shards, Tables), storage::Error> {
+    Ok((postgres::open(urls, options).await?, postgres::TABLES))
 }
 
 impl Check {

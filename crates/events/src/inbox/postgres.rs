@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use trellis_api::id::Bucket;
-use trellis_storage::{Error, Migration, Postgres, Tx};
+use trellis_storage::{Error, Migration, Postgres, Shards, Tx};
 use uuid::Uuid;
 
 use super::Inbox;
@@ -58,6 +58,51 @@ impl Inbox for PostgresInbox {
     async fn purge(&self, before: OffsetDateTime, limit: u32) -> Result<usize, Error> {
         self.database.write(|tx| purge(tx, before, limit)).await
     }
+}
+
+/// The inboxes of databases that share what a service keeps.
+#[derive(Clone, Debug)]
+pub struct ShardedInbox {
+    shards: Shards,
+}
+
+impl ShardedInbox {
+    /// That of `shards`, whose migrations include this one.
+    pub fn new(shards: Shards) -> Self {
+        Self { shards }
+    }
+}
+
+#[async_trait::async_trait]
+impl Inbox for ShardedInbox {
+    async fn purge(&self, before: OffsetDateTime, limit: u32) -> Result<usize, Error> {
+        let mut purged = 0;
+        for shard in self.shards.each() {
+            purged += Shards::sweep(shard, |tx| sweep(tx, before, limit)).await?;
+        }
+        Ok(purged)
+    }
+}
+
+async fn sweep(mut tx: Tx, before: OffsetDateTime, limit: u32) -> Result<usize, Error> {
+    let purged = sqlx::query(
+        "
+        DELETE FROM inbox
+         WHERE (consumer, bucket, event_id) IN (
+               SELECT consumer, bucket, event_id
+                 FROM inbox
+                WHERE create_time < $1
+                  AND shard_has(bucket)
+                ORDER BY create_time
+                LIMIT $2
+                  FOR UPDATE SKIP LOCKED)
+        ",
+    )
+    .bind(before)
+    .bind(i64::from(limit))
+    .execute(&mut *tx)
+    .await?;
+    Ok(usize::try_from(purged.rows_affected()).unwrap_or(usize::MAX))
 }
 
 async fn purge(mut tx: Tx, before: OffsetDateTime, limit: u32) -> Result<usize, Error> {

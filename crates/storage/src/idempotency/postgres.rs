@@ -105,6 +105,29 @@ pub async fn finish(tx: &mut PgConnection, key: Key<'_>, answer: &Answer) -> Res
     Ok(())
 }
 
+/// As [`super::purge`], for a unit of [`crate::Shards::sweep`].
+pub async fn sweep(tx: &mut PgConnection, before: OffsetDateTime) -> Result<u64, Error> {
+    let removed = sqlx::query(
+        "
+        DELETE FROM idempotency
+         WHERE (bucket, scope, key) IN (
+               SELECT bucket, scope, key
+                 FROM idempotency
+                WHERE create_time < $1
+                  AND shard_has(bucket)
+                ORDER BY create_time
+                LIMIT $2
+                  FOR UPDATE SKIP LOCKED
+               )
+        ",
+    )
+    .bind(before)
+    .bind(PURGE_LIMIT.cast_signed())
+    .execute(tx)
+    .await?;
+    Ok(removed.rows_affected())
+}
+
 /// As [`super::purge`].
 pub async fn purge(tx: &mut PgConnection, before: OffsetDateTime) -> Result<u64, Error> {
     let removed = sqlx::query(

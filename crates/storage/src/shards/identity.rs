@@ -24,6 +24,10 @@ pub enum ShardsProblem {
         "buckets have moved to shard {missing}, which the list of databases does not have: add it again at its end"
     )]
     Missing { missing: i16 },
+    #[error(
+        "the {service} service keeps its records in one database: give it one, and not several with spaces in between"
+    )]
+    One { service: &'static str },
     #[error("there may be at most {BUCKETS} databases")]
     TooMany,
 }

@@ -70,7 +70,13 @@ CREATE FUNCTION shard_enter_all() RETURNS void LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock_shared(1936224868, -1)
 $$;
 
--- Whether rows of a bucket may be worked on by whoever works on all.
+-- The buckets whose rows here are what is true.
+CREATE VIEW shard_here AS
+SELECT bucket
+  FROM shard_buckets
+ WHERE state IN ('owned', 'moving', 'frozen');
+
+-- Whether rows of a bucket may be changed by whoever works on all.
 CREATE FUNCTION shard_has(wanted smallint) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (
         SELECT FROM shard_buckets WHERE bucket = wanted AND state IN ('owned', 'moving')

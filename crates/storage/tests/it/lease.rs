@@ -89,6 +89,7 @@ async fn open(database: &Database) -> Leases {
         Url::Sqlite(path) => {
             Leases::Sqlite(Sqlite::open(&path, &[lease::MIGRATION], &options).unwrap())
         }
+        Url::Shards(_) => unreachable!("it is one database"),
         Url::Postgres(url) => {
             let migrations = [lease::postgres::MIGRATION];
             Leases::Postgres(Postgres::open(&url, &migrations, &options).await.unwrap())

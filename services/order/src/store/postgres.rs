@@ -1,4 +1,5 @@
-//! The store in one Postgres database, which many processes share.
+//! The store in Postgres, which many processes share: one database, or several that share
+//! the customers by bucket.
 //!
 //! What an order's row says is decided under its lock: whoever ends its saga takes it, and
 //! whoever wishes it cancelled. It is taken before any other, then those of its sagas,
@@ -24,6 +25,7 @@ mod rows;
 mod sagas;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -32,13 +34,13 @@ use trellis_api::{Quantity, Sku};
 use trellis_events::dead_letter::postgres as dead_letter;
 use trellis_events::dead_letter::{DeadLetters, PostgresDeadLetters};
 use trellis_events::inbox::postgres as inbox;
-use trellis_events::inbox::{Inbox, PostgresInbox};
-use trellis_events::outbox::postgres as outbox;
-use trellis_events::outbox::{Outbox, PostgresOutbox};
+use trellis_events::inbox::{Inbox, ShardedInbox};
+use trellis_events::outbox::{self, Outbox, PostgresOutbox};
 use trellis_storage::idempotency::Fingerprint;
 use trellis_storage::idempotency::postgres as idempotency;
 use trellis_storage::lease::postgres as lease;
-use trellis_storage::{Error, Migration, Options, Postgres, PostgresUrl};
+use trellis_storage::shards::{self, mover::Tables};
+use trellis_storage::{Error, Migration, Options, Postgres, PostgresUrl, Shards, Tx};
 
 use super::checkout::NotBegun;
 use super::checks::undelivered;
@@ -52,31 +54,53 @@ use crate::saga::{Hold, Lease, Saga};
 const MIGRATIONS: &[Migration] = &[
     idempotency::MIGRATION,
     lease::MIGRATION,
-    outbox::MIGRATION,
-    outbox::RECEIPTS,
+    outbox::postgres::MIGRATION,
+    outbox::postgres::RECEIPTS,
     inbox::MIGRATION,
     dead_letter::MIGRATION,
     Migration { name: "0001_order", sql: include_str!("../../migrations/postgres/0001_order.sql") },
+    shards::MIGRATION,
 ];
 
-/// Carts, orders and sagas in one database.
+/// What moves with a bucket. Events do not: whoever has them tells of them.
+pub(super) const TABLES: Tables = &["idempotency", "inbox", "carts", "orders", "sagas", "saga_log"];
+
+/// Carts, orders and sagas.
 pub(super) struct PostgresStore {
-    database: Postgres,
-    outbox: Arc<PostgresOutbox>,
+    shards: Shards,
+    /// One of each shard.
+    outboxes: Vec<Arc<PostgresOutbox>>,
+    /// Which shard is asked first for sagas that are due, so that none waits for ever
+    /// behind another's.
+    first: AtomicUsize,
 }
 
 impl PostgresStore {
-    pub(super) async fn open(url: &PostgresUrl, options: &Options) -> Result<Self, Error> {
-        let database = Postgres::open(url, MIGRATIONS, options).await?;
-        let outbox = Arc::new(PostgresOutbox::new(database.clone()));
-        Ok(Self { database, outbox })
+    pub(super) async fn open(urls: &[PostgresUrl], options: &Options) -> Result<Self, Error> {
+        let shards = open(urls, options).await?;
+        let outbox = |shard: &Postgres| Arc::new(PostgresOutbox::new(shard.clone()));
+        let outboxes = shards.each().iter().map(outbox).collect();
+        Ok(Self { shards, outboxes, first: AtomicUsize::default() })
     }
+
+    /// Writes as whoever holds a saga.
+    async fn held<T, F>(&self, hold: Hold, unit: impl Fn(Tx) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.shards.write(hold.order_id.bucket(), unit).await
+    }
+}
+
+pub(super) async fn open(urls: &[PostgresUrl], options: &Options) -> Result<Shards, Error> {
+    Shards::open(urls, MIGRATIONS, options).await
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn cart(&self, user_id: UserId) -> Result<Vec<Line>, Error> {
-        self.database.look_up(|mut tx| async move { carts::lines(&mut tx, user_id).await }).await
+        let lines = |mut tx: Tx| async move { carts::lines(&mut tx, user_id).await };
+        self.shards.look_up(user_id.bucket(), lines).await
     }
 
     async fn set_cart_item(
@@ -86,7 +110,7 @@ impl Store for PostgresStore {
         quantity: Option<Quantity>,
         now: OffsetDateTime,
     ) -> Result<Option<CartChanged>, Error> {
-        self.database.write(|tx| carts::set(tx, user_id, &sku, quantity, now)).await
+        self.shards.write(user_id.bucket(), |tx| carts::set(tx, user_id, &sku, quantity, now)).await
     }
 
     async fn forget_user(
@@ -95,11 +119,11 @@ impl Store for PostgresStore {
         user_id: UserId,
         now: OffsetDateTime,
     ) -> Result<(), Error> {
-        self.database.write(|tx| carts::forget(tx, &event_id, user_id, now)).await
+        self.shards.write(user_id.bucket(), |tx| carts::forget(tx, &event_id, user_id, now)).await
     }
 
     async fn order(&self, user_id: UserId, order_id: OrderId) -> Result<Option<Order>, Error> {
-        self.database.look_up(|tx| orders::find(tx, user_id, order_id)).await
+        self.shards.look_up(user_id.bucket(), |tx| orders::find(tx, user_id, order_id)).await
     }
 
     async fn orders(
@@ -108,11 +132,11 @@ impl Store for PostgresStore {
         after: Option<Place>,
         limit: u32,
     ) -> Result<Vec<Order>, Error> {
-        self.database.look_up(|tx| orders::page(tx, user_id, after, limit)).await
+        self.shards.look_up(user_id.bucket(), |tx| orders::page(tx, user_id, after, limit)).await
     }
 
     async fn find(&self, request: CheckoutRequest) -> Result<Option<Known>, Error> {
-        checkout::find(&self.database, &request).await
+        checkout::find(&self.shards, &request).await
     }
 
     async fn begin(
@@ -121,12 +145,13 @@ impl Store for PostgresStore {
         fingerprint: Fingerprint,
         lease: Lease,
     ) -> Result<Option<Known>, Error> {
-        let begun = self.database.write(|tx| checkout::begin(tx, &saga, &fingerprint, lease)).await;
+        let unit = |tx| checkout::begin(tx, &saga, &fingerprint, lease);
+        let begun = self.shards.write(saga.order.order_id.bucket(), unit).await;
         begun.or_else(NotBegun::known)
     }
 
     async fn request_cancel(&self, cancel: Cancel) -> Result<Cancelling, Error> {
-        self.database.write(|tx| cancel::request(tx, &cancel)).await
+        self.shards.write(cancel.order_id.bucket(), |tx| cancel::request(tx, &cancel)).await
     }
 
     /// Frees none: the processes that hold sagas may well be running.
@@ -140,59 +165,81 @@ impl Store for PostgresStore {
         now: OffsetDateTime,
         limit: u32,
     ) -> Result<Vec<Saga>, Error> {
-        // Nothing is due nearly always, and a look is one round trip in place of three.
-        if !self.database.look_up(|tx| sagas::is_any_due(tx, now)).await? {
-            return Ok(Vec::new());
+        let mut claimed = Vec::new();
+        let shards = self.shards.each();
+        let first = self.first.fetch_add(1, Ordering::Relaxed);
+        for shard in shards.iter().cycle().skip(first % shards.len()).take(shards.len()) {
+            let left = limit - u32::try_from(claimed.len()).unwrap_or(limit).min(limit);
+            // Nothing is due nearly always, and a look is one round trip in place of three.
+            if left == 0 || !shard.look_up(|tx| sagas::is_any_due(tx, now)).await? {
+                continue;
+            }
+            let unit = |tx| sagas::claim_due(tx, lease, now, left);
+            claimed.extend(Shards::sweep(shard, unit).await?);
         }
-        self.database.write(|tx| sagas::claim_due(tx, lease, now, limit)).await
+        Ok(claimed)
     }
 
     async fn backlog(&self) -> Result<Backlog, Error> {
-        self.database.look_up(sagas::backlog).await
+        let mut sum = Backlog::default();
+        for shard in self.shards.each() {
+            sum = sum.and(shard.look_up(sagas::backlog).await?);
+        }
+        Ok(sum)
     }
 
     async fn renew(&self, hold: Hold, until: OffsetDateTime) -> Result<Option<bool>, Error> {
-        self.database.write(|tx| held::renew(tx, hold, until)).await
+        self.held(hold, |tx| held::renew(tx, hold, until)).await
     }
 
     async fn turn_back(&self, hold: Hold, turn: TurnBack) -> Result<bool, Error> {
-        self.database.write(|tx| held::turn_back(tx, hold, &turn)).await
+        self.held(hold, |tx| held::turn_back(tx, hold, &turn)).await
     }
 
     async fn postpone(&self, hold: Hold, postponement: Postponement) -> Result<bool, Error> {
-        self.database.write(|tx| held::postpone(tx, hold, &postponement)).await
+        self.held(hold, |tx| held::postpone(tx, hold, &postponement)).await
     }
 
     async fn end(&self, hold: Hold, ending: Ending) -> Result<Option<Ended>, Error> {
-        let ended = self.database.write(|tx| end::end(tx, hold, &ending)).await?;
-        self.outbox.wake();
+        let ended = self.held(hold, |tx| end::end(tx, hold, &ending)).await?;
+        self.outboxes.iter().for_each(|outbox| outbox.wake());
         Ok(ended)
     }
 
     async fn purge(&self, before: OffsetDateTime) -> Result<u64, Error> {
-        self.database.write(|mut tx| async move { idempotency::purge(&mut tx, before).await }).await
+        let mut purged = 0;
+        for shard in self.shards.each() {
+            let unit = |mut tx: Tx| async move { idempotency::sweep(&mut tx, before).await };
+            purged += Shards::sweep(shard, unit).await?;
+        }
+        Ok(purged)
     }
 
     async fn audit(&self, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
-        let mut checks = self.database.read(|tx| audit::checks(tx, now)).await?;
-        checks.push(undelivered(self.outbox.backlog().await?, now));
+        let mut checks = audit::run(&self.shards, now).await?;
+        let mut sum = outbox::Backlog::default();
+        for outbox in &self.outboxes {
+            sum = sum.and(outbox.backlog().await?);
+        }
+        checks.push(undelivered(sum, now));
         Ok(checks)
     }
 
     async fn audited_orders(&self, after: Option<OrderId>) -> Result<Vec<AuditedOrder>, Error> {
-        self.database.look_up(|tx| audit::page(tx, after)).await
+        audit::orders(&self.shards, after).await
     }
 
-    fn outbox(&self) -> Arc<dyn Outbox> {
-        self.outbox.clone()
+    fn outboxes(&self) -> Vec<Arc<dyn Outbox>> {
+        self.outboxes.iter().map(|outbox| Arc::clone(outbox) as Arc<dyn Outbox>).collect()
     }
 
     fn inbox(&self) -> Arc<dyn Inbox> {
-        Arc::new(PostgresInbox::new(self.database.clone()))
+        Arc::new(ShardedInbox::new(self.shards.clone()))
     }
 
+    /// They belong to nobody, and are all in the first database.
     fn dead_letters(&self) -> Arc<dyn DeadLetters> {
-        Arc::new(PostgresDeadLetters::new(self.database.clone()))
+        Arc::new(PostgresDeadLetters::new(self.shards.each()[0].clone()))
     }
 }
 

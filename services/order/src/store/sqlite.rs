@@ -173,8 +173,8 @@ impl Store for SqliteStore {
         self.database.read(move |tx| audit::page(tx, after)).await
     }
 
-    fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::new(self.outbox.clone())
+    fn outboxes(&self) -> Vec<Arc<dyn Outbox>> {
+        vec![Arc::new(self.outbox.clone())]
     }
 
     fn inbox(&self) -> Arc<dyn Inbox> {

@@ -10,7 +10,7 @@ use trellis_api::shop::v1::order::State;
 use trellis_order::Settings;
 use trellis_storage::Faults;
 
-use super::ground::{Ground, counting};
+use super::ground::{Ground, counting, untold};
 use super::shop::{Shop, until};
 use super::world::Call;
 
@@ -39,7 +39,7 @@ async fn a_happy_checkout_takes_two_writes() {
     let shop = Ground::new().await.open_with(Settings::default(), counting()).await.unwrap();
     // The relay's own writes are over when the first event is delivered.
     shop.buy("tok_ok").await;
-    until(async || shop.store.outbox().backlog().await.unwrap().count == 0).await;
+    until(async || untold(&*shop.store).await == 0).await;
     let gate = shop.world().gate(Call::Capture);
     let before = shop.faults.commits();
 

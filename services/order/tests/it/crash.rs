@@ -9,7 +9,7 @@ use trellis_order::Settings;
 use trellis_storage::{Faults, When};
 use uuid::Uuid;
 
-use super::ground::Ground;
+use super::ground::{Ground, untold};
 use super::shop::{Shop, until};
 
 /// More commits than any of the stories below has.
@@ -110,7 +110,7 @@ async fn tell(story: &Story, at: u64, when: When) -> bool {
         assert_eq!(shop.ground.heard.count(kind, &order.order_id), 1, "{when:?} {at} {kind}");
     }
     // The relay notes what it has delivered, and may be about to.
-    until(async || shop.store.outbox().backlog().await.unwrap().count == 0).await;
+    until(async || untold(&*shop.store).await == 0).await;
     assert_eq!(shop.violations().await, [""; 0], "{when:?} {at}");
     shop.stop().await;
     faults.crashed()

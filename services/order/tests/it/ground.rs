@@ -98,3 +98,12 @@ pub(crate) fn customer() -> UserId {
 pub(crate) async fn open_store(database: &Database, options: &Options) -> Arc<dyn Store> {
     store::open(&database.url().parse().unwrap(), options).await.unwrap()
 }
+
+/// How many events nobody has been told of yet.
+pub(crate) async fn untold(store: &dyn Store) -> u64 {
+    let mut count = 0;
+    for outbox in store.outboxes() {
+        count += outbox.backlog().await.unwrap().count;
+    }
+    count
+}

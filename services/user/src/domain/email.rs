@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
+use trellis_api::id::Bucket;
 
 /// A plausible email address of at most 254 bytes.
 ///
@@ -50,6 +51,14 @@ impl Email {
 
     pub fn key(&self) -> EmailKey {
         EmailKey(Sha256::digest(self.0.to_lowercase().as_bytes()).into())
+    }
+}
+
+impl EmailKey {
+    /// Where the entry of the address belongs: the first twelve bits.
+    pub(crate) fn bucket(self) -> Bucket {
+        let number = u16::from_be_bytes([self.0[0], self.0[1]]) >> 4;
+        Bucket::new(number).expect("twelve bits are a bucket")
     }
 }
 

@@ -13,20 +13,24 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
-use trellis_api::id::UserId;
+use trellis_api::id::{Bucket, UserId};
 
 /// How old the last note of a session's use must be before a new one is worth a write.
 const SEEN_EVERY: Duration = Duration::from_mins(1);
 
-/// The secret of a session: 256 random bits. It leaves the process once and is never stored.
+/// The secret of a session: 256 random bits, behind the bucket of whoever it is. It leaves
+/// the process once and is never stored.
 #[derive(Debug)]
-pub struct SessionToken(SecretBox<[u8; 32]>);
+pub struct SessionToken(SecretBox<[u8; 34]>);
 
-/// SHA-256 of a token, which is all that is stored of it.
+/// SHA-256 of a token, which is all that is stored of it, and where.
 ///
 /// A plain hash is enough: nobody can try 2^256 tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TokenHash(pub [u8; 32]);
+pub struct TokenHash {
+    pub bucket: Bucket,
+    pub digest: [u8; 32],
+}
 
 /// A session as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,19 +54,32 @@ pub struct SessionLimits {
 }
 
 impl SessionToken {
-    pub fn random() -> Self {
-        Self(SecretBox::init_with(rand::random))
+    /// A new one for somebody of this bucket.
+    pub fn random(bucket: Bucket) -> Self {
+        Self(SecretBox::init_with(|| {
+            let mut bytes = [0; 34];
+            bytes[..2].copy_from_slice(&bucket.get().to_be_bytes());
+            rand::fill(&mut bytes[2..]);
+            bytes
+        }))
     }
 
-    /// The token in this text, if it can be one: 43 characters of URL-safe base64.
+    /// The token in this text, if it can be one: 46 characters of URL-safe base64.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-        let bytes = <[u8; 32]>::try_from(bytes).ok()?;
-        Some(Self(SecretBox::new(Box::new(bytes))))
+        let bytes = <[u8; 34]>::try_from(bytes).ok()?;
+        let token = Self(SecretBox::new(Box::new(bytes)));
+        token.bucket().is_some().then_some(token)
     }
 
     pub fn hash(&self) -> TokenHash {
-        TokenHash(Sha256::digest(self.0.expose_secret()).into())
+        let bucket = self.bucket().expect("it was looked at when the token was made");
+        TokenHash { bucket, digest: Sha256::digest(self.0.expose_secret()).into() }
+    }
+
+    fn bucket(&self) -> Option<Bucket> {
+        let [high, low, ..] = *self.0.expose_secret();
+        Bucket::new(u16::from_be_bytes([high, low]))
     }
 
     /// The text that its owner gets.
@@ -108,7 +125,6 @@ impl fmt::Debug for TokenHash {
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
-    use trellis_api::id::Bucket;
 
     use super::*;
 
@@ -118,22 +134,26 @@ mod tests {
 
     fn session() -> Session {
         let user = UserId::new(NOW, Bucket::random());
-        Session::begin(SessionToken::random().hash(), user, NOW, &LIMITS)
+        Session::begin(SessionToken::random(user.bucket()).hash(), user, NOW, &LIMITS)
     }
 
     #[test]
     fn a_token_survives_its_text() {
-        let token = SessionToken::random();
+        let bucket = Bucket::random();
+        let token = SessionToken::random(bucket);
         let text = token.text();
 
-        assert_eq!(text.expose_secret().len(), 43);
+        assert_eq!(text.expose_secret().len(), 46);
         let again = SessionToken::parse(text.expose_secret()).expect("its own text");
         assert_eq!(again.hash(), token.hash());
+        assert_eq!(again.hash().bucket, bucket);
     }
 
     #[test]
     fn what_cannot_be_a_token_is_none() {
-        for text in ["", "short", &"A".repeat(42), &"A".repeat(44), &"+".repeat(43)] {
+        for text in
+            ["", "short", &"A".repeat(43), &"A".repeat(47), &"+".repeat(46), &"_".repeat(46)]
+        {
             assert!(SessionToken::parse(text).is_none(), "{text:?}");
         }
     }

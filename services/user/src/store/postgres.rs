@@ -1,6 +1,8 @@
-//! The store in one Postgres database.
+//! The store in Postgres: one database, or several that share the accounts by bucket.
 
+mod address;
 mod audit;
+mod directory;
 mod sessions;
 mod users;
 
@@ -9,9 +11,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use trellis_api::id::UserId;
-use trellis_events::outbox::{self, Outbox, PostgresOutbox};
+use trellis_events::outbox::{self, Backlog, Outbox, PostgresOutbox};
 use trellis_storage::lease::postgres as lease;
-use trellis_storage::{self as storage, Migration, Postgres, PostgresUrl, Tx};
+use trellis_storage::shards::{self, mover::Tables};
+use trellis_storage::{self as storage, Migration, Postgres, PostgresUrl, Shards, Tx};
 
 use super::{Check, Store};
 use crate::domain::{Credentials, DisplayName, EmailKey, PasswordHash, Session, TokenHash, User};
@@ -25,22 +28,39 @@ const MIGRATIONS: &[Migration] = &[
     lease::MIGRATION,
     outbox::postgres::MIGRATION,
     outbox::postgres::RECEIPTS,
+    shards::MIGRATION,
+    Migration {
+        name: "0002_shards",
+        sql: include_str!("../../migrations/postgres/0002_shards.sql"),
+    },
 ];
 
+/// What moves with a bucket. Events do not: whoever has them tells of them.
+pub(super) const TABLES: Tables = &["email_directory", "users", "sessions"];
+
 pub(super) struct PostgresStore {
-    database: Postgres,
-    outbox: Arc<PostgresOutbox>,
+    shards: Shards,
+    /// One of each shard.
+    outboxes: Vec<Arc<PostgresOutbox>>,
 }
 
 impl PostgresStore {
     pub(super) async fn open(
-        url: &PostgresUrl,
+        urls: &[PostgresUrl],
         options: &storage::Options,
     ) -> Result<Self, storage::Error> {
-        let database = Postgres::open(url, MIGRATIONS, options).await?;
-        let outbox = Arc::new(PostgresOutbox::new(database.clone()));
-        Ok(Self { database, outbox })
+        let shards = open(urls, options).await?;
+        let outbox = |shard: &Postgres| Arc::new(PostgresOutbox::new(shard.clone()));
+        let outboxes = shards.each().iter().map(outbox).collect();
+        Ok(Self { shards, outboxes })
     }
+}
+
+pub(super) async fn open(
+    urls: &[PostgresUrl],
+    options: &storage::Options,
+) -> Result<Shards, storage::Error> {
+    Shards::open(urls, MIGRATIONS, options).await
 }
 
 #[async_trait]
@@ -51,15 +71,15 @@ impl Store for PostgresStore {
         password_hash: PasswordHash,
         session: Session,
     ) -> Result<(), Error> {
-        self.database.write(|tx| users::create(tx, &user, &password_hash, &session)).await
+        address::sign_up(&self.shards, &user, &password_hash, &session).await
     }
 
     async fn credentials(&self, email: EmailKey) -> Result<Option<Credentials>, Error> {
-        self.database.look_up(|tx| users::credentials(tx, email)).await
+        address::credentials(&self.shards, email).await
     }
 
     async fn user(&self, id: UserId) -> Result<User, Error> {
-        self.database.look_up(|tx| users::get(tx, id)).await
+        self.shards.look_up(id.bucket(), |tx| users::get(tx, id)).await
     }
 
     async fn update_user(
@@ -69,12 +89,12 @@ impl Store for PostgresStore {
         now: OffsetDateTime,
     ) -> Result<User, Error> {
         let Some(display_name) = display_name else { return self.user(id).await };
-        self.database.write(|tx| users::rename(tx, id, &display_name, now)).await
+        self.shards.write(id.bucket(), |tx| users::rename(tx, id, &display_name, now)).await
     }
 
     async fn delete_user(&self, id: UserId, now: OffsetDateTime) -> Result<(), Error> {
-        self.database.write(|tx| users::delete(tx, id, now)).await?;
-        self.outbox.wake();
+        address::erase(&self.shards, id, now).await?;
+        self.outboxes.iter().for_each(|outbox| outbox.wake());
         Ok(())
     }
 
@@ -83,33 +103,47 @@ impl Store for PostgresStore {
         session: Session,
         password_hash: Option<PasswordHash>,
     ) -> Result<(), Error> {
-        self.database.write(|tx| open_session(tx, &session, password_hash.as_ref())).await
+        let unit = |tx| open_session(tx, &session, password_hash.as_ref());
+        self.shards.write(session.user_id.bucket(), unit).await
     }
 
     async fn session(&self, token: TokenHash) -> Result<Option<Session>, Error> {
-        self.database.look_up(|tx| sessions::get(tx, token)).await
+        self.shards.look_up(token.bucket, |tx| sessions::get(tx, token)).await
     }
 
     async fn note_use(&self, token: TokenHash, now: OffsetDateTime) -> Result<(), Error> {
-        self.database.write(|tx| sessions::note_use(tx, token, now)).await
+        self.shards.write(token.bucket, |tx| sessions::note_use(tx, token, now)).await
     }
 
     async fn end_session(&self, token: TokenHash) -> Result<(), Error> {
-        self.database.write(|tx| sessions::end(tx, token)).await
+        self.shards.write(token.bucket, |tx| sessions::end(tx, token)).await
     }
 
     async fn purge_sessions(&self, last_seen: OffsetDateTime, limit: u32) -> Result<u32, Error> {
-        self.database.write(|tx| sessions::purge(tx, last_seen, limit)).await
+        let mut purged = 0;
+        for shard in self.shards.each() {
+            let left = limit - purged;
+            purged += Shards::sweep(shard, |tx| sessions::purge(tx, last_seen, left)).await?;
+        }
+        Ok(purged)
+    }
+
+    async fn look_after_addresses(&self, now: OffsetDateTime) -> Result<(), Error> {
+        address::look_after(&self.shards, now).await
     }
 
     async fn audit(&self, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
-        let mut checks = self.database.read(audit::run).await?;
-        checks.push(Check::undelivered(self.outbox.backlog().await?, now));
+        let mut checks = audit::run(&self.shards).await?;
+        let mut sum = Backlog::default();
+        for outbox in &self.outboxes {
+            sum = sum.and(outbox.backlog().await?);
+        }
+        checks.push(Check::undelivered(sum, now));
         Ok(checks)
     }
 
-    fn outbox(&self) -> Arc<dyn Outbox> {
-        self.outbox.clone()
+    fn outboxes(&self) -> Vec<Arc<dyn Outbox>> {
+        self.outboxes.iter().map(|outbox| Arc::clone(outbox) as Arc<dyn Outbox>).collect()
     }
 }
 

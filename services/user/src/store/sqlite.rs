@@ -109,14 +109,19 @@ impl Store for SqliteStore {
         self.database.write(move |tx| sessions::purge(tx, last_seen, limit)).await
     }
 
+    /// An address and its account are written together here, so there is nothing to do.
+    async fn look_after_addresses(&self, _: OffsetDateTime) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn audit(&self, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
         let mut checks = self.database.read(audit::run).await?;
         checks.push(Check::undelivered(self.outbox.backlog().await?, now));
         Ok(checks)
     }
 
-    fn outbox(&self) -> Arc<dyn Outbox> {
-        self.outbox.clone()
+    fn outboxes(&self) -> Vec<Arc<dyn Outbox>> {
+        vec![self.outbox.clone()]
     }
 }
 

@@ -103,8 +103,12 @@ impl Fixture {
 
     /// The events that nobody has been told of yet.
     pub(crate) async fn unpublished(&self) -> Vec<trellis_events::Event> {
-        let due = self.store.outbox().due(self.clock.now(), 100).await.unwrap();
-        due.into_iter().map(|due| due.delivery.event).collect()
+        let mut events = Vec::new();
+        for outbox in self.store.outboxes() {
+            let due = outbox.due(self.clock.now(), 100).await.unwrap();
+            events.extend(due.into_iter().map(|due| due.delivery.event));
+        }
+        events
     }
 }
 

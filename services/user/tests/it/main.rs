@@ -1,4 +1,4 @@
-//! The user service, through its client, on SQLite.
+//! The user service, through its client, on SQLite or Postgres.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -8,5 +8,6 @@ mod fixture;
 mod input;
 mod secrets;
 mod sessions;
+mod shards;
 mod sign_in;
 mod store;

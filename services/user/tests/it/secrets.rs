@@ -43,7 +43,7 @@ async fn nothing_personal_or_secret_is_printed() {
         email.key(),
     );
 
-    let hash = format!("{:?}", token.hash().0);
+    let hash = format!("{:?}", token.hash().digest);
     let key = format!("{:?}", email.key().0);
     let bytes = format!("{:?}", BASE64_URL_SAFE_NO_PAD.decode(&text).unwrap());
     for secret in ["ada@", "\"Ada\"", PASSWORD, "203.0", "$argon2id", &text, &bytes, &hash, &key] {

@@ -51,6 +51,7 @@ impl Kept {
                 ];
                 Self::Sqlite(Sqlite::open(&path, &migrations, &options).unwrap())
             }
+            Url::Shards(_) => unreachable!("it is one database"),
             Url::Postgres(url) => {
                 let migrations = [
                     postgres_lease::MIGRATION,

@@ -21,6 +21,7 @@ pub(super) async fn open(database: &Database) -> Records {
         Url::Sqlite(path) => {
             Records::Sqlite(Sqlite::open(&path, &[idempotency::MIGRATION], &options).unwrap())
         }
+        Url::Shards(_) => unreachable!("it is one database"),
         Url::Postgres(url) => {
             Records::Postgres(Postgres::open(&url, &[kept::MIGRATION], &options).await.unwrap())
         }

@@ -9,7 +9,7 @@ use sqlx::query::QueryAs;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use trellis_api::id::{OrderId, UserId};
-use trellis_storage::{Error, Tx};
+use trellis_storage::{Error, Shards, Tx};
 use uuid::Uuid;
 
 use super::number;
@@ -22,19 +22,38 @@ use crate::store::{AUDIT_PAGE, AuditedOrder, Check};
 /// An order, and what is wrong with it.
 type Found = (Uuid, String);
 
-pub(super) async fn checks(mut tx: Tx, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
+/// Those of all databases, as if they were one.
+pub(super) async fn run(shards: &Shards, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
+    let mut sum: Vec<Check> = Vec::new();
+    for shard in shards.each() {
+        let checks = shard.read(|tx| checks(tx, now)).await?;
+        if sum.is_empty() {
+            sum = checks;
+            continue;
+        }
+        for (sum, check) in sum.iter_mut().zip(checks) {
+            sum.examined += check.examined;
+            sum.violations.extend(check.violations);
+            sum.violations.truncate(MOST_VIOLATIONS as usize);
+        }
+    }
+    Ok(sum)
+}
+
+async fn checks(mut tx: Tx, now: OffsetDateTime) -> Result<Vec<Check>, Error> {
     Ok(vec![
         stuck(&mut tx, now).await?,
         check(
             &mut tx,
             FINAL_ENDED,
-            "SELECT count(*) FROM orders WHERE state <> 'pending'",
+            "SELECT count(*) FROM orders JOIN shard_here USING (bucket) WHERE state <> 'pending'",
             sqlx::query_as(
                 "
                 SELECT orders.order_id,
                        'the order is ' || orders.state || ', its ' || wanted.kind || ' is '
                        || coalesce(sagas.state, 'missing')
                   FROM orders
+                  JOIN shard_here USING (bucket)
                   JOIN (VALUES ('checkout'), ('refund')) AS wanted (kind)
                     ON wanted.kind = 'checkout' OR orders.state = 'refunded'
                   LEFT JOIN sagas
@@ -51,11 +70,12 @@ pub(super) async fn checks(mut tx: Tx, now: OffsetDateTime) -> Result<Vec<Check>
         check(
             &mut tx,
             PENDING_AT_WORK,
-            "SELECT count(*) FROM orders WHERE state = 'pending'",
+            "SELECT count(*) FROM orders JOIN shard_here USING (bucket) WHERE state = 'pending'",
             sqlx::query_as(
                 "
                 SELECT orders.order_id, 'its checkout is ' || coalesce(sagas.state, 'missing')
                   FROM orders
+                  JOIN shard_here USING (bucket)
                   LEFT JOIN sagas
                     ON sagas.bucket = orders.bucket
                    AND sagas.order_id = orders.order_id
@@ -75,7 +95,7 @@ async fn stuck(tx: &mut PgConnection, now: OffsetDateTime) -> Result<Check, Erro
     check(
         tx,
         NONE_STUCK,
-        "SELECT count(*) FROM sagas WHERE state <> 'done'",
+        "SELECT count(*) FROM sagas JOIN shard_here USING (bucket) WHERE state <> 'done'",
         sqlx::query_as(
             "
             SELECT order_id,
@@ -83,6 +103,7 @@ async fn stuck(tx: &mut PgConnection, now: OffsetDateTime) -> Result<Check, Erro
                    || CASE step WHEN '' THEN 'its start' ELSE step END || ' after ' || attempts
                    || ' attempts: ' || coalesce(last_error, 'no error')
               FROM sagas
+              JOIN shard_here USING (bucket)
              WHERE state = 'needs_operator'
                 OR (state IN ('running', 'compensating') AND next_attempt_time < $1)
              LIMIT $2
@@ -94,11 +115,14 @@ async fn stuck(tx: &mut PgConnection, now: OffsetDateTime) -> Result<Check, Erro
 }
 
 async fn one_order(tx: &mut PgConnection) -> Result<Check, Error> {
-    let examined = sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(&mut *tx).await?;
+    let examined = sqlx::query_scalar("SELECT count(*) FROM orders JOIN shard_here USING (bucket)")
+        .fetch_one(&mut *tx)
+        .await?;
     let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
         "
         SELECT request_id, count(*), user_id
           FROM orders
+          JOIN shard_here USING (bucket)
          GROUP BY bucket, user_id, request_id
         HAVING 1 < count(*)
          LIMIT $1
@@ -134,8 +158,25 @@ struct AuditedRow {
     next_attempt_time: Option<OffsetDateTime>,
 }
 
-/// Bucket by bucket, as the rows are found by.
-pub(super) async fn page(mut tx: Tx, after: Option<OrderId>) -> Result<Vec<AuditedOrder>, Error> {
+/// Bucket by bucket, as the rows are found by, wherever a bucket is: one that moves
+/// meanwhile keeps its place.
+pub(super) async fn orders(
+    shards: &Shards,
+    after: Option<OrderId>,
+) -> Result<Vec<AuditedOrder>, Error> {
+    let mut found = Vec::new();
+    for shard in shards.each() {
+        found.extend(shard.look_up(|tx| page(tx, after)).await?);
+    }
+    found.sort_by_key(|audited| {
+        let order_id = audited.order.order_id;
+        (order_id.bucket(), order_id.uuid())
+    });
+    found.truncate(AUDIT_PAGE as usize);
+    Ok(found)
+}
+
+async fn page(mut tx: Tx, after: Option<OrderId>) -> Result<Vec<AuditedOrder>, Error> {
     static QUERY: LazyLock<String> = LazyLock::new(|| {
         format!(
             "
@@ -146,6 +187,7 @@ pub(super) async fn page(mut tx: Tx, after: Option<OrderId>) -> Result<Vec<Audit
                        AND sagas.order_id = orders.order_id
                        AND sagas.state IN ('running', 'compensating')) AS next_attempt_time
               FROM orders
+              JOIN shard_here ON shard_here.bucket = orders.bucket
              WHERE ($1, $2) < (orders.bucket, orders.order_id)
              ORDER BY orders.bucket, orders.order_id
              LIMIT $3

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use trellis_storage::idempotency::postgres::{self as idempotency, Key};
 use trellis_storage::idempotency::{Claim, Fingerprint};
-use trellis_storage::{Error, Postgres, Tx};
+use trellis_storage::{Error, Shards, Tx};
 
 use super::{number, orders, rows};
 use crate::domain::{Order, PaymentToken, Reason};
@@ -17,20 +17,18 @@ use crate::store::{CheckoutRequest, Known, words};
 /// between the two looks has a record at the third, and the order of a late repetition
 /// has none.
 pub(super) async fn find(
-    database: &Postgres,
+    shards: &Shards,
     request: &CheckoutRequest,
 ) -> Result<Option<Known>, Error> {
-    if let Some(known) = database.look_up(|tx| recorded(tx, request)).await? {
+    let CheckoutRequest { user_id, request_id, .. } = *request;
+    let bucket = user_id.bucket();
+    if let Some(known) = shards.look_up(bucket, |tx| recorded(tx, request)).await? {
         return Ok(Some(known));
     }
-    let CheckoutRequest { user_id, request_id, .. } = *request;
-    let order = database
-        .look_up(
-            |mut tx| async move { orders::find_by_request(&mut tx, user_id, request_id).await },
-        )
-        .await?;
-    let Some(order) = order else { return Ok(None) };
-    let known = database.look_up(|tx| recorded(tx, request)).await?;
+    let find =
+        |mut tx: Tx| async move { orders::find_by_request(&mut tx, user_id, request_id).await };
+    let Some(order) = shards.look_up(bucket, find).await? else { return Ok(None) };
+    let known = shards.look_up(bucket, |tx| recorded(tx, request)).await?;
     Ok(Some(known.unwrap_or(Known::Late(order))))
 }
 

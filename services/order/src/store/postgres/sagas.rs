@@ -77,8 +77,12 @@ pub(super) async fn backlog(mut tx: Tx) -> Result<Backlog, Error> {
         SELECT open.count, open.oldest, waiting.count
           FROM (SELECT count(*), min(create_time) AS oldest
                   FROM sagas
+                  JOIN shard_here USING (bucket)
                  WHERE state IN ('running', 'compensating')) AS open
-         CROSS JOIN (SELECT count(*) FROM sagas WHERE state = 'needs_operator') AS waiting
+         CROSS JOIN (SELECT count(*)
+                       FROM sagas
+                       JOIN shard_here USING (bucket)
+                      WHERE state = 'needs_operator') AS waiting
         ",
     )
     .fetch_one(&mut *tx)
@@ -94,7 +98,8 @@ pub(super) async fn is_any_due(mut tx: Tx, now: OffsetDateTime) -> Result<bool, 
                 WHERE state IN ('running', 'compensating')
                   AND next_attempt_time <= $1
                   AND (lease_until IS NULL OR lease_until < $1)
-                  AND version <= $2)
+                  AND version <= $2
+                  AND shard_has(bucket))
         ",
     )
     .bind(now)
@@ -122,6 +127,7 @@ pub(super) async fn claim_due(
                    AND next_attempt_time <= $1
                    AND (lease_until IS NULL OR lease_until < $1)
                    AND version <= $4
+                   AND shard_has(bucket)
                  ORDER BY next_attempt_time
                  LIMIT $5
                    FOR NO KEY UPDATE SKIP LOCKED

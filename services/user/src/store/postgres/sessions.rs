@@ -31,7 +31,7 @@ pub(super) async fn open(tx: &mut PgConnection, session: &Session) -> Result<(),
            FOR KEY SHARE
         ",
     )
-    .bind(&session.token_hash.0[..])
+    .bind(&session.token_hash.digest[..])
     .bind(bucket(session.user_id))
     .bind(session.user_id.uuid())
     .bind(session.create_time)
@@ -47,10 +47,12 @@ pub(super) async fn get(mut tx: Tx, token_hash: TokenHash) -> Result<Option<Sess
         "
         SELECT user_id, create_time, last_seen_time, expire_time
           FROM sessions
-         WHERE token_hash = $1
+         WHERE bucket = $2
+           AND token_hash = $1
         ",
     )
-    .bind(&token_hash.0[..])
+    .bind(&token_hash.digest[..])
+    .bind(token_hash.bucket.get().cast_signed())
     .fetch_optional(&mut *tx)
     .await?;
     Ok(row.map(|row| Session {
@@ -72,20 +74,23 @@ pub(super) async fn note_use(
         "
         UPDATE sessions
            SET last_seen_time = $2
-         WHERE token_hash = $1
+         WHERE bucket = $3
+           AND token_hash = $1
            AND last_seen_time < $2
         ",
     )
-    .bind(&token_hash.0[..])
+    .bind(&token_hash.digest[..])
     .bind(now)
+    .bind(token_hash.bucket.get().cast_signed())
     .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
 pub(super) async fn end(mut tx: Tx, token_hash: TokenHash) -> Result<(), Error> {
-    sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
-        .bind(&token_hash.0[..])
+    sqlx::query("DELETE FROM sessions WHERE bucket = $1 AND token_hash = $2")
+        .bind(token_hash.bucket.get().cast_signed())
+        .bind(&token_hash.digest[..])
         .execute(&mut *tx)
         .await?;
     Ok(())
@@ -104,10 +109,11 @@ pub(super) async fn purge(mut tx: Tx, last_seen: OffsetDateTime, limit: u32) -> 
     let purged = sqlx::query(
         "
         DELETE FROM sessions
-         WHERE token_hash IN (
-               SELECT token_hash
+         WHERE (bucket, token_hash) IN (
+               SELECT bucket, token_hash
                  FROM sessions
                 WHERE last_seen_time <= $1
+                  AND shard_has(bucket)
                 ORDER BY last_seen_time
                 LIMIT $2
                   FOR UPDATE SKIP LOCKED)

@@ -5,11 +5,11 @@ use time::OffsetDateTime;
 use trellis_api::event::v1::UserDeleted;
 use trellis_api::id::UserId;
 use trellis_events::outbox::postgres as outbox;
-use trellis_storage::{self as storage, Tx};
+use trellis_storage::Tx;
 use uuid::Uuid;
 
 use super::{bucket, sessions};
-use crate::domain::{Credentials, DisplayName, Email, EmailKey, PasswordHash, Session, User};
+use crate::domain::{Credentials, DisplayName, Email, PasswordHash, Session, User};
 use crate::error::Error;
 
 #[derive(FromRow)]
@@ -34,25 +34,6 @@ pub(super) async fn create(
     password_hash: &PasswordHash,
     session: &Session,
 ) -> Result<(), Error> {
-    // The directory's key decides between two sign-ups with one address: the second
-    // waits here for the fate of the first.
-    let entry = sqlx::query(
-        "
-        INSERT INTO email_directory (email_hash, bucket, user_id, state)
-        VALUES ($1, $2, $3, 'active')
-        ",
-    )
-    .bind(&user.email.key().0[..])
-    .bind(bucket(user.id))
-    .bind(user.id.uuid())
-    .execute(&mut *tx)
-    .await;
-    if let Err(error) = entry.map_err(storage::Error::from) {
-        return Err(match error.constraint() {
-            Some("email_directory_pkey") => Error::EmailTaken,
-            _ => error.into(),
-        });
-    }
     sqlx::query(
         "
         INSERT INTO users
@@ -72,23 +53,33 @@ pub(super) async fn create(
     sessions::open(&mut tx, session).await
 }
 
-pub(super) async fn credentials(mut tx: Tx, email: EmailKey) -> Result<Option<Credentials>, Error> {
+pub(super) async fn credentials(mut tx: Tx, id: UserId) -> Result<Option<Credentials>, Error> {
     let row: Option<WithHash> = sqlx::query_as(
         "
         SELECT user_id, email, display_name, create_time, update_time, password_hash
-          FROM email_directory
-          JOIN users USING (bucket, user_id)
-         WHERE email_hash = $1
-           AND state = 'active'
+          FROM users
+         WHERE bucket = $1
+           AND user_id = $2
         ",
     )
-    .bind(&email.0[..])
+    .bind(bucket(id))
+    .bind(id.uuid())
     .fetch_optional(&mut *tx)
     .await?;
     Ok(row.map(|row| Credentials {
         user: row.user.into(),
         password_hash: PasswordHash::stored(row.password_hash),
     }))
+}
+
+pub(super) async fn is_there(mut tx: Tx, id: UserId) -> Result<bool, Error> {
+    let is_there =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM users WHERE bucket = $1 AND user_id = $2)")
+            .bind(bucket(id))
+            .bind(id.uuid())
+            .fetch_one(&mut *tx)
+            .await?;
+    Ok(is_there)
 }
 
 pub(super) async fn get(mut tx: Tx, id: UserId) -> Result<User, Error> {
@@ -163,20 +154,25 @@ pub(super) async fn delete(mut tx: Tx, id: UserId, now: OffsetDateTime) -> Resul
     if locked.is_none() {
         return Err(Error::UserNotFound);
     }
-    sessions::end_all(&mut tx, id).await?;
-    sqlx::query("DELETE FROM users WHERE bucket = $1 AND user_id = $2")
-        .bind(bucket(id))
-        .bind(id.uuid())
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query("DELETE FROM email_directory WHERE bucket = $1 AND user_id = $2")
-        .bind(bucket(id))
-        .bind(id.uuid())
-        .execute(&mut *tx)
-        .await?;
+    remove(&mut tx, id).await?;
     let payload = UserDeleted { user_id: id.to_string() };
     let event = trellis_events::event(now, id.bucket(), "user.deleted", id.to_string(), &payload);
     outbox::append(&mut tx, &event).await?;
+    Ok(())
+}
+
+/// Deletes an account that nobody has heard of yet.
+pub(super) async fn withdraw(mut tx: Tx, id: UserId) -> Result<(), Error> {
+    remove(&mut tx, id).await
+}
+
+async fn remove(tx: &mut PgConnection, id: UserId) -> Result<(), Error> {
+    sessions::end_all(&mut *tx, id).await?;
+    sqlx::query("DELETE FROM users WHERE bucket = $1 AND user_id = $2")
+        .bind(bucket(id))
+        .bind(id.uuid())
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub(super) fn open(tx: &Connection, session: &Session) -> Result<(), Error> {
             ",
         )?
         .execute(params![
-            session.token_hash.0,
+            session.token_hash.digest,
             bucket,
             user_id,
             micros(session.create_time),
@@ -43,7 +43,7 @@ pub(super) fn get(tx: &Connection, token_hash: TokenHash) -> Result<Option<Sessi
              WHERE token_hash = ?1
             ",
         )?
-        .query_row([token_hash.0], |row| {
+        .query_row([token_hash.digest], |row| {
             Ok(Session {
                 token_hash,
                 user_id: parsed(row, 0)?,
@@ -70,12 +70,13 @@ pub(super) fn note_use(
            AND last_seen_time < ?2
         ",
     )?
-    .execute(params![token_hash.0, micros(now)])?;
+    .execute(params![token_hash.digest, micros(now)])?;
     Ok(())
 }
 
 pub(super) fn end(tx: &Connection, token_hash: TokenHash) -> Result<(), Error> {
-    tx.prepare_cached("DELETE FROM sessions WHERE token_hash = ?1")?.execute([token_hash.0])?;
+    tx.prepare_cached("DELETE FROM sessions WHERE token_hash = ?1")?
+        .execute([token_hash.digest])?;
     Ok(())
 }
 
