@@ -9,17 +9,17 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::hash::BuildHasher;
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceState};
 use tracing::Span;
-use tracing_opentelemetry::{OpenTelemetrySpanExt as _, SetParentError};
 
 pub use opentelemetry::trace::TraceId;
 
-use crate::context;
+use crate::context::{self, Place};
 use crate::hex::Hex;
+use crate::traces;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -65,13 +65,13 @@ impl<S: BuildHasher> Carrier for HashMap<String, String, S> {
 
 /// A span of another process, or of an earlier time. Displays as `traceparent`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Remote(pub(crate) SpanContext);
+pub struct Remote(pub(crate) Place);
 
 impl Remote {
     /// Reads a `traceparent` that was kept apart from other headers, such as in a
     /// database.
     pub fn parse(traceparent: &str) -> Option<Self> {
-        parse(traceparent, TraceState::NONE).map(Self)
+        parse(traceparent, TraceState::NONE).map(Arc::new).map(Self)
     }
 
     /// The span that the thread is in, to be kept.
@@ -127,7 +127,7 @@ pub fn extract(carrier: &impl Carrier) -> Option<Remote> {
     let parent = carrier.get(TRACEPARENT)?;
     let state = carrier.get(TRACESTATE).filter(|state| state.len() <= LONGEST_STATE);
     let state = state.and_then(|state| TraceState::from_str(state).ok()).unwrap_or_default();
-    parse(parent, state).map(Remote)
+    parse(parent, state).map(Arc::new).map(Remote)
 }
 
 /// Makes `span` a child of `parent`, whatever it was made in.
@@ -135,24 +135,20 @@ pub fn extract(carrier: &impl Carrier) -> Option<Remote> {
 /// This must come before anything that starts the span: entering it,
 /// [`trace_id`], [`inject_span`].
 pub fn set_parent(span: &Span, parent: &Remote) {
-    let parent = Context::new().with_remote_span_context(parent.0.clone());
-    let outcome = span.set_parent(parent);
-    debug_assert!(
-        !matches!(outcome, Err(SetParentError::AlreadyStarted)),
-        "the parent of a span is set before the span is entered"
-    );
+    let is_set = traces::set_parent(span, Arc::clone(&parent.0));
+    debug_assert!(is_set, "the parent of a span is set before the span is entered");
 }
 
 /// Says that `span` has to do with `other`, without being a part of it.
 pub fn link(span: &Span, other: &Remote) {
-    span.add_link(other.0.clone());
+    traces::link(span, &other.0);
 }
 
 /// The trace that `span` is a part of; displays as 32 hex digits. `None` where no
 /// telemetry is set up, or for a span that was not made, outside of any other.
 /// The span's parent is settled from here on.
 pub fn trace_id(span: &Span) -> Option<TraceId> {
-    context::of(span).map(|context| context.trace_id())
+    context::of(span).map(|place| place.trace_id())
 }
 
 /// A trace as the value of a header, which its caller is told.
@@ -162,18 +158,18 @@ pub fn header(trace: TraceId) -> HeaderValue {
 
 /// The trace that the thread is in, if any.
 pub fn current_trace_id() -> Option<TraceId> {
-    context::current().map(|context| context.trace_id())
+    context::look(|place| place.trace_id())
 }
 
-fn send(context: Option<SpanContext>, carrier: &mut impl Carrier) {
-    let Some(context) = context else { return };
-    let state = context.trace_state().header();
+fn send(place: Option<Place>, carrier: &mut impl Carrier) {
+    let Some(place) = place else { return };
+    let state = place.trace_state().header();
     if !state.is_empty() {
         carrier.set(TRACESTATE, state);
     }
     let mut parent = String::with_capacity(LENGTH);
     // A text takes all that it is given.
-    let _ = write!(parent, "{}", Remote(context));
+    let _ = write!(parent, "{}", Remote(place));
     carrier.set(TRACEPARENT, parent);
 }
 

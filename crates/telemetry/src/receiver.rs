@@ -7,6 +7,8 @@ mod records;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsServiceServer;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
@@ -14,7 +16,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -23,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
 pub use metrics::Measured;
@@ -39,6 +42,10 @@ pub enum Behaviour {
     Keep,
     /// Says that it is not available.
     Refuse,
+    /// Says so of the first, and keeps the others.
+    RefuseFirst,
+    /// Keeps it, and says of one span of it that it was rejected.
+    RejectOne,
     /// Takes it and never answers.
     Silent,
 }
@@ -94,9 +101,15 @@ impl Receiver {
         let ((to_spans, spans), (to_metrics, metrics)) =
             (watch::channel(Vec::new()), watch::channel(Vec::new()));
         let (to_records, records) = watch::channel(Vec::new());
-        let collector =
-            Collector { behaviour, spans: to_spans, metrics: to_metrics, records: to_records };
+        let collector = Collector {
+            behaviour,
+            seen: Arc::default(),
+            spans: to_spans,
+            metrics: to_metrics,
+            records: to_records,
+        };
         let traces = TraceServiceServer::new(collector.clone())
+            .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MAX_BATCH)
             .max_encoding_message_size(MAX_BATCH);
         let measurements = MetricsServiceServer::new(collector.clone())
@@ -171,6 +184,8 @@ impl Receiver {
 #[derive(Clone)]
 struct Collector {
     behaviour: Behaviour,
+    /// Whether there was a batch.
+    seen: Arc<AtomicBool>,
     spans: watch::Sender<Vec<Received>>,
     metrics: watch::Sender<Vec<Measured>>,
     records: watch::Sender<Vec<Record>>,
@@ -179,11 +194,16 @@ struct Collector {
 impl Collector {
     async fn behave(&self) -> Result<(), Status> {
         match self.behaviour {
-            Behaviour::Keep => Ok(()),
-            Behaviour::Refuse => Err(Status::unavailable("the collector refuses")),
+            Behaviour::RefuseFirst if !self.seen.swap(true, Ordering::Relaxed) => Err(refusal()),
+            Behaviour::Keep | Behaviour::RefuseFirst | Behaviour::RejectOne => Ok(()),
+            Behaviour::Refuse => Err(refusal()),
             Behaviour::Silent => std::future::pending().await,
         }
     }
+}
+
+fn refusal() -> Status {
+    Status::unavailable("the collector refuses")
 }
 
 #[tonic::async_trait]
@@ -196,7 +216,10 @@ impl TraceService for Collector {
         let arrived = request.into_inner().resource_spans.into_iter().flat_map(received);
         let arrived: Vec<_> = arrived.collect();
         self.spans.send_modify(|spans| spans.extend(arrived));
-        Ok(Response::new(ExportTraceServiceResponse { partial_success: None }))
+        let rejected_spans = i64::from(self.behaviour == Behaviour::RejectOne);
+        let partial = ExportTracePartialSuccess { rejected_spans, ..Default::default() };
+        let partial_success = (0 < rejected_spans).then_some(partial);
+        Ok(Response::new(ExportTraceServiceResponse { partial_success }))
     }
 }
 

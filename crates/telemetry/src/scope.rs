@@ -3,15 +3,15 @@
 
 mod scoped;
 
-use opentelemetry::trace::{SpanContext, TraceContextExt as _};
-use opentelemetry::{Context, ContextGuard};
+use std::sync::Arc;
+
 use tracing::{Span, dispatcher, span};
 
 pub use scoped::Scoped;
 
-use crate::context;
+use crate::context::{self, Place, Stay};
 use crate::gate::Gate;
-use crate::propagation::{self, Remote, TraceId};
+use crate::propagation::{Remote, TraceId};
 use crate::traces::{self, Decision};
 
 /// A place in a trace: what is done in it has its ids.
@@ -22,8 +22,8 @@ use crate::traces::{self, Decision};
 #[derive(Clone, Debug)]
 pub struct Scope {
     span: Span,
-    /// Where the span does not say it itself.
-    context: Option<Context>,
+    /// Where it is, if the span does not say it itself.
+    place: Option<Place>,
 }
 
 /// In a scope until it is dropped.
@@ -32,21 +32,18 @@ pub struct Scope {
 pub struct Entered<'a> {
     // It is left first.
     _span: Option<span::Entered<'a>>,
-    _context: Option<ContextGuard>,
+    _stay: Option<Stay>,
 }
 
 impl Scope {
     /// The one that the thread is in.
     pub fn current() -> Self {
-        let context = Context::map_current(|context| {
-            context.span().span_context().is_valid().then(|| context.clone())
-        });
-        Self { span: Span::current(), context }
+        Self { span: Span::current(), place: context::current() }
     }
 
     /// That of a span.
     pub fn of(span: Span) -> Self {
-        Self { span, context: None }
+        Self { span, place: None }
     }
 
     /// That of a call that comes in, as a part of `caller`'s trace, or else of that which
@@ -60,26 +57,26 @@ impl Scope {
     /// Where [`Settings::spans`](crate::Settings::spans) leave `target` out, calls belong
     /// to no trace, and have no ids.
     pub fn of_call(caller: Option<&Remote>, target: &str, span: impl FnOnce() -> Span) -> Self {
-        let decision = dispatcher::get_default(|dispatch| {
+        let decided = dispatcher::get_default(|dispatch| {
             let traces = dispatch.downcast_ref::<Gate>()?.traces();
-            let parent = || caller.map(|caller| caller.0.clone()).or_else(context::current);
-            traces.shows(target).then(|| traces.decide(parent()))
+            let parent = || caller.map(|caller| Arc::clone(&caller.0)).or_else(context::current);
+            traces.shows(target).then(|| {
+                let parent = parent();
+                (traces.decide(parent.as_ref()), parent)
+            })
         });
-        match decision {
-            Some(Decision::Unsampled(ids)) => {
-                let context = Context::new().with_remote_span_context(ids);
-                Self { span: Span::none(), context: Some(context) }
+        let span = match decided {
+            Some((Decision { place, is_recorded: false }, _)) => {
+                return Self { span: Span::none(), place: Some(place) };
             }
-            decision => {
+            Some((Decision { place, .. }, parent)) => {
                 let span = span();
-                match (caller, decision) {
-                    (Some(caller), _) => propagation::set_parent(&span, caller),
-                    (None, Some(Decision::Begin(trace))) => traces::begin(&span, trace),
-                    (None, _) => {}
-                }
-                Self::of(span)
+                traces::begin(&span, place, parent);
+                span
             }
-        }
+            None => span(),
+        };
+        Self::of(span)
     }
 
     /// Its span, which may be none.
@@ -89,26 +86,23 @@ impl Scope {
 
     /// As [`propagation::trace_id`], for a scope.
     pub fn trace_id(&self) -> Option<TraceId> {
-        self.context().map(|context| context.trace_id())
+        self.place().map(|place| place.trace_id())
     }
 
     /// As [`Remote::of`], for a scope.
     pub fn remote(&self) -> Option<Remote> {
-        self.context().map(Remote)
+        self.place().map(Remote)
     }
 
-    fn context(&self) -> Option<SpanContext> {
-        match &self.context {
-            Some(context) => Some(context.span().span_context().clone()),
-            None => context::of(&self.span),
-        }
+    fn place(&self) -> Option<Place> {
+        self.place.clone().or_else(|| context::of(&self.span))
     }
 
     /// The thread is in it until what this returns is dropped.
     pub fn enter(&self) -> Entered<'_> {
-        let context = self.context.clone().map(Context::attach);
+        let stay = self.place.clone().map(Stay::at);
         let span = (!self.span.is_disabled()).then(|| self.span.enter());
-        Entered { _span: span, _context: context }
+        Entered { _span: span, _stay: stay }
     }
 
     /// Does `work` in it.

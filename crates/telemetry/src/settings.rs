@@ -59,6 +59,12 @@ pub struct Export {
     /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT`:
     /// gRPC without TLS, such as `http://127.0.0.1:4317`.
     pub endpoint: String,
+    /// `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, else `OTEL_EXPORTER_OTLP_HEADERS`: what is
+    /// sent along, such as a key.
+    pub headers: MetadataMap,
+    /// `OTEL_EXPORTER_OTLP_TRACES_COMPRESSION`, else `OTEL_EXPORTER_OTLP_COMPRESSION`:
+    /// whether batches are compressed with gzip. By default they are not.
+    pub gzip: bool,
     /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`, else `OTEL_EXPORTER_OTLP_TIMEOUT`: how
     /// long the collector may take over a batch. By default 10 s.
     pub timeout: Duration,
@@ -121,6 +127,8 @@ impl Export {
     pub fn to(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
+            headers: MetadataMap::new(),
+            gzip: false,
             timeout: Duration::from_secs(10),
             give_up: Duration::from_secs(30),
             sampler: Sampler::ParentBased(Box::new(Sampler::AlwaysOn)),

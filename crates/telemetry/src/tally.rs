@@ -1,10 +1,10 @@
 //! What becomes of the spans and log records that were made.
 
+use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use opentelemetry_sdk::error::OTelSdkError;
 use tokio::time::Instant;
 
 /// How often the log speaks of lost ones at most.
@@ -65,7 +65,7 @@ impl Tally {
     }
 
     /// The collector has so many `items`, or has not because of `error`.
-    pub(crate) fn sent(&self, items: u64, error: Option<&OTelSdkError>) {
+    pub(crate) fn sent(&self, items: u64, error: Option<&(dyn Error + 'static)>) {
         let count = if error.is_none() { &self.exported } else { &self.refused };
         count.fetch_add(items, Relaxed);
         self.say(error);
@@ -85,7 +85,7 @@ impl Tally {
         }
     }
 
-    fn say(&self, error: Option<&OTelSdkError>) {
+    fn say(&self, error: Option<&(dyn Error + 'static)>) {
         let lost = self.lost();
         let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if lost == said.lost || said.at.is_some_and(|at| at.elapsed() < SELDOM) {
@@ -95,7 +95,6 @@ impl Tally {
         *said = Said { at: Some(Instant::now()), lost };
         drop(said);
         let dropped = self.dropped.load(Relaxed);
-        let error = error.map(|error| error as &dyn std::error::Error);
         tracing::warn!(lost = since, dropped, error, "{} are lost", self.items);
     }
 }
@@ -121,7 +120,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_collector_that_fails_for_long_is_spoken_of_once_a_minute() {
         let tally = Tally::new("spans", 10);
-        let refused = OTelSdkError::InternalFailure("refused".to_owned());
+        let refused = io::Error::other("refused");
 
         let at_once = lines(|| (0..100).for_each(|_| tally.sent(5, Some(&refused))));
         tokio::time::advance(SELDOM).await;

@@ -118,7 +118,7 @@ where
     };
     let registry = tracing_subscriber::registry().with(logs);
     let attributes = resource::attributes(&resource);
-    let (dispatch, traces) = traces::add(registry, resource, settings, &levels)?;
+    let (dispatch, traces) = traces::add(registry, &resource, settings, &levels)?;
     itself.get_or_init(|| dispatch.downgrade());
 
     let metrics = Metrics::of(attributes.clone());

@@ -1,40 +1,56 @@
 //! Traces: from the spans of this process to a collector.
 
 mod export;
+mod fields;
 mod filter;
-mod ids;
+mod otlp;
+mod queue;
+mod recording;
 mod sampling;
+mod spans;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::trace::{TraceContextExt as _, Tracer, TracerProvider as _};
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider,
-};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::instrument::WithSubscriber as _;
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
-use tracing_subscriber::Layer;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
-use self::export::{Bounded, Listed};
+use self::export::Exporter;
 pub(crate) use self::filter::Recorded;
-pub(crate) use self::sampling::{Decision, begin};
-use crate::ending;
+use self::otlp::Envelope;
+use self::queue::Queue;
+pub(crate) use self::sampling::Decision;
+use self::spans::Spans;
+pub(crate) use self::spans::{begin, link, place, set_parent};
+use crate::context;
 use crate::gate::Gate;
 use crate::logs::LogLevels;
-use crate::settings::{Export, Settings};
+use crate::settings::Settings;
 use crate::tally::Tally;
 
 /// The way of spans out of this process, if there is one.
 #[derive(Debug, Default)]
-pub(crate) struct Traces(Option<(SdkTracerProvider, Arc<Tally>)>);
+pub(crate) struct Traces(Option<Exporting>);
+
+#[derive(Debug)]
+struct Exporting {
+    stop: oneshot::Sender<()>,
+    task: JoinSet<()>,
+    tally: Arc<Tally>,
+}
 
 /// Notes an event on the span that the thread is in, such as a call that a breaker
 /// refused. It is not logged, and costs next to nothing if the span is not
@@ -44,19 +60,15 @@ pub fn event(
     name: impl Into<Cow<'static, str>>,
     attributes: impl IntoIterator<Item = (&'static str, opentelemetry::Value)>,
 ) {
-    Context::map_current(|context| {
-        let span = context.span();
-        if span.span_context().is_sampled() {
-            let attributes = attributes.into_iter().map(|(key, value)| KeyValue::new(key, value));
-            span.add_event(name, attributes.collect());
-        }
-    });
+    if context::look(|place| place.is_sampled()).unwrap_or(false) {
+        spans::event(&name.into(), attributes);
+    }
 }
 
 /// Adds traces to `subscriber`, which they complete; `logs` is what it logs.
 pub(crate) fn add<S>(
     subscriber: S,
-    resource: Resource,
+    resource: &Resource,
     settings: &Settings,
     logs: &LogLevels,
 ) -> anyhow::Result<(Dispatch, Traces)>
@@ -68,78 +80,45 @@ where
     let spans = settings.spans.clone().unwrap_or_else(|| Targets::new().with_default(level));
     let recorded = Recorded::new(spans, sampler);
     let gate = Gate::new(logs.clone(), recorded.clone());
+    let layer = |queue| Spans { recorded: recorded.clone(), queue }.with_filter(recorded.clone());
     let Some(export) = &settings.export else {
-        let ids = layer(ids::Tracer).with_filter(recorded);
-        return Ok((subscriber.with(ids).with(gate).into(), Traces(None)));
+        return Ok((subscriber.with(layer(None)).with(gate).into(), Traces(None)));
     };
+    let runtime = Handle::try_current()?;
     let tally = Arc::new(Tally::new("spans", export.queue));
-    let provider = provider(resource, export, &tally)?;
-    let tracer: SdkTracer = provider.tracer("trellis");
-    let dispatch = subscriber.with(layer(tracer).with_filter(recorded)).with(gate).into();
-    Ok((dispatch, Traces(Some((provider, tally)))))
-}
-
-/// Only what a span says itself is recorded: where it is in the code, which
-/// threads it ran on and for how long would be most of its cost.
-fn layer<S, T>(tracer: T) -> tracing_opentelemetry::OpenTelemetryLayer<S, T>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    T: Tracer<Span: Send + Sync> + 'static,
-{
-    tracing_opentelemetry::layer()
-        .with_tracer(tracer)
-        .with_location(false)
-        .with_threads(false)
-        .with_target(false)
-        .with_tracked_inactivity(false)
-        .with_error_events_to_status(false)
-        .with_error_events_to_exceptions(false)
-        .with_error_fields_to_exceptions(false)
-        .with_error_records_to_exceptions(false)
-}
-
-fn provider(
-    resource: Resource,
-    export: &Export,
-    tally: &Arc<Tally>,
-) -> anyhow::Result<SdkTracerProvider> {
-    let runtime = tokio::runtime::Handle::try_current()?;
-    let otlp = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(&export.endpoint)
-        .with_timeout(export.timeout)
-        .build()?;
-    let batches = BatchConfigBuilder::default()
-        .with_max_queue_size(export.queue)
-        .with_max_export_batch_size(export.batch)
-        .with_scheduled_delay(export.delay)
-        .build();
-    let listed = Listed::new(otlp, tally.clone(), runtime, export.give_up);
-    let processor = BatchSpanProcessor::builder(listed).with_batch_config(batches).build();
-    Ok(SdkTracerProvider::builder()
-        .with_resource(resource)
-        .with_sampler(export.sampler.clone())
-        .with_id_generator(sampling::Ids::default())
-        .with_span_processor(Bounded::new(processor, tally.clone()))
-        .build())
+    let queue = Arc::new(Queue::new(Arc::clone(&tally), export.batch));
+    let exporter = Exporter::new(
+        export.clone(),
+        Envelope::new(resource),
+        Arc::clone(&queue),
+        Arc::clone(&tally),
+    )?;
+    let dispatch = Dispatch::from(subscriber.with(layer(Some(queue))).with(gate));
+    let (stop, stopped) = oneshot::channel();
+    let mut task = JoinSet::new();
+    task.spawn_on(exporter.run(stopped).with_subscriber(dispatch.clone()), &runtime);
+    Ok((dispatch, Traces(Some(Exporting { stop, task, tally }))))
 }
 
 impl Traces {
     pub(crate) fn lost(&self) -> u64 {
-        self.0.as_ref().map_or(0, |(_, tally)| tally.lost())
+        self.0.as_ref().map_or(0, |exporting| exporting.tally.lost())
     }
 
     /// Says how many are lost whenever it is asked.
     pub(crate) fn losses(&self) -> impl Fn() -> u64 + Send + 'static {
-        let tally = self.0.as_ref().map(|(_, tally)| Arc::clone(tally));
+        let tally = self.0.as_ref().map(|exporting| Arc::clone(&exporting.tally));
         move || tally.as_ref().map_or(0, |tally| tally.lost())
     }
 
     /// Exports what waits, and gives up at `limit`.
     pub(crate) async fn stop(self, limit: Duration) {
-        let Some((provider, tally)) = self.0 else { return };
-        // How it ended is told by what was exported.
-        ending::within(limit, move || drop(provider.shutdown_with_timeout(limit))).await;
+        let Some(Exporting { stop, mut task, tally }) = self.0 else { return };
+        // It has ended by itself only if it panicked, and then there is nothing to do.
+        let _ = stop.send(());
+        // How it ended is told by what was exported. What takes longer ends here.
+        let _ = timeout(limit, task.join_next()).await;
+        drop(task);
         tally.close();
     }
 }

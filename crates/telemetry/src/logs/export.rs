@@ -127,7 +127,7 @@ impl<E: LogExporter> LogExporter for Limited<E> {
             Ok(outcome) => outcome,
             Err(_) => Err(OTelSdkError::Timeout(self.limit)),
         };
-        self.tally.sent(count as u64, outcome.as_ref().err());
+        self.tally.sent(count as u64, outcome.as_ref().err().map(|error| error as _));
         outcome
     }
 

@@ -5,7 +5,6 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use opentelemetry::Context;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger};
 use tracing::field::{Field, Visit};
@@ -39,17 +38,11 @@ impl<S: Subscriber> Layer<S> for Records {
         record.set_severity_text(metadata.level().as_str());
         record.set_target(metadata.target());
         event.record(&mut Listed(&mut record));
-        // What belongs to no span would else be given that of the thread.
-        let apart = match ids::of(event, &self.itself) {
-            Some(span) => {
-                let flags = Some(span.trace_flags());
-                record.set_trace_context(span.trace_id(), span.span_id(), flags);
-                None
-            }
-            None => Some(Context::new().attach()),
-        };
+        if let Some(span) = ids::of(event, &self.itself) {
+            let flags = Some(span.trace_flags());
+            record.set_trace_context(span.trace_id(), span.span_id(), flags);
+        }
         self.logger.emit(record);
-        drop(apart);
     }
 }
 

@@ -21,8 +21,8 @@ use crate::logs::filter;
 impl Settings {
     /// From the environment of this process.
     ///
-    /// `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_EXPORTER_OTLP_COMPRESSION`, and those
-    /// of traces and logs, are read by the exporter itself.
+    /// `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_EXPORTER_OTLP_COMPRESSION`, and those of
+    /// logs, are read by the exporter of logs itself.
     #[expect(clippy::disallowed_methods, reason = "these are settings")]
     pub fn from_environment() -> anyhow::Result<Self> {
         Self::from_variables(|name| std::env::var(name).ok())
@@ -70,6 +70,8 @@ impl Variables<'_> {
             delay: self.millis(&["OTEL_BSP_SCHEDULE_DELAY"])?.unwrap_or(default.delay),
             batch: batch.unwrap_or(default.batch.min(queue)),
             endpoint: String::new(),
+            headers: self.headers_of("OTEL_EXPORTER_OTLP_TRACES_HEADERS")?,
+            gzip: self.gzip("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION")?,
             sampler,
             queue,
         };
@@ -92,14 +94,11 @@ impl Variables<'_> {
                 other => bail!("OTEL_METRICS_EXPORTER `{other}` is none of prometheus, otlp, none"),
             }
         }
-        let mut headers =
-            ["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"].into_iter();
-        let headers = headers.find(|name| (self.get)(name).is_some());
         let interval = self.millis(&["OTEL_METRIC_EXPORT_INTERVAL"])?;
         let timeout = self.millis(&["OTEL_METRIC_EXPORT_TIMEOUT"])?;
         let settings = PushMetrics {
             endpoint: String::new(),
-            headers: headers.map(|name| self.headers(name)).transpose()?.unwrap_or_default(),
+            headers: self.headers_of("OTEL_EXPORTER_OTLP_METRICS_HEADERS")?,
             interval: interval.unwrap_or(Duration::from_mins(1)),
             timeout: timeout.unwrap_or(Duration::from_secs(30)),
         };
@@ -115,6 +114,19 @@ impl Variables<'_> {
         Ok(ExportMetrics { prometheus, push: push.filter(|_| !disabled) })
     }
 
+    /// Those of `own`, or else of all signals.
+    fn headers_of(&self, own: &str) -> anyhow::Result<MetadataMap> {
+        let mut names = [own, "OTEL_EXPORTER_OTLP_HEADERS"].into_iter();
+        let name = names.find(|name| (self.get)(name).is_some());
+        name.map_or_else(|| Ok(MetadataMap::new()), |name| self.headers(name))
+    }
+
+    fn gzip(&self, own: &str) -> anyhow::Result<bool> {
+        let own = self.one_of(own, &["gzip", "none"])?;
+        let of_all = self.one_of("OTEL_EXPORTER_OTLP_COMPRESSION", &["gzip", "none"])?;
+        Ok(own.or(of_all).as_deref() == Some("gzip"))
+    }
+
     fn headers(&self, name: &str) -> anyhow::Result<MetadataMap> {
         let mut headers = MetadataMap::new();
         for (key, value) in self.pairs(name)? {
@@ -122,7 +134,8 @@ impl Variables<'_> {
             let key = MetadataKey::from_bytes(key.as_bytes());
             let key = key.with_context(|| format!("{name} has a name that no header can have"))?;
             let value = value.parse::<AsciiMetadataValue>();
-            let value = value.with_context(|| format!("{name} has a bad value for `{key}`"))?;
+            let mut value = value.with_context(|| format!("{name} has a bad value for `{key}`"))?;
+            value.set_sensitive(true);
             headers.insert(key, value);
         }
         Ok(headers)

@@ -1,7 +1,5 @@
 //! Which spans and events of this process OpenTelemetry gets to know.
 
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use opentelemetry_sdk::trace::Sampler;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
@@ -11,6 +9,7 @@ use tracing_subscriber::layer::{self, Filter};
 
 use super::sampling::{self, Decision};
 use crate::attributes::DB_SYSTEM_NAME;
+use crate::context::{self, Place};
 
 /// The field by which a span says that it may have a parent elsewhere, or take its trace
 /// there. If it is at `info`, it must be known even if nobody records it.
@@ -38,8 +37,8 @@ impl Recorded {
         is_own(target) && self.spans.would_enable(target, &Level::INFO)
     }
 
-    /// Whether a call that comes in, below `parent` if that is known, needs a span.
-    pub(crate) fn decide(&self, parent: Option<SpanContext>) -> Decision {
+    /// What becomes of a span below `parent`, or of a trace that it begins.
+    pub(crate) fn decide(&self, parent: Option<&Place>) -> Decision {
         sampling::decide(self.sampler.as_ref(), parent)
     }
 
@@ -65,13 +64,10 @@ impl Recorded {
 
     /// Whether it is worth its cost where the thread is now.
     fn is_worthwhile(&self, metadata: &Metadata<'_>) -> bool {
-        Context::map_current(|context| {
-            let span = context.span();
-            let span = span.span_context();
-            let may_begin_a_trace = metadata.is_span() && !has(metadata, DATABASE);
-            let begins_a_trace = may_begin_a_trace && !span.is_valid();
-            begins_a_trace || (self.is_exporting() && span.is_sampled())
-        })
+        match context::look(|place| place.is_sampled()) {
+            Some(is_sampled) => is_sampled && self.is_exporting(),
+            None => metadata.is_span() && !has(metadata, DATABASE),
+        }
     }
 }
 

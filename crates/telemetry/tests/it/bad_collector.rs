@@ -65,6 +65,45 @@ async fn a_collector_that_refuses_costs_spans_and_two_seconds_at_the_end() {
 }
 
 #[tokio::test]
+async fn a_batch_that_was_refused_once_is_sent_again() {
+    let receiver = Receiver::start_as(Behaviour::RefuseFirst).await.unwrap();
+    let process = process(receiver.endpoint());
+
+    process.run(|| info_span!(target: "trellis_test", "work").in_scope(|| ()));
+
+    let log = stop(process).await;
+    named(&receiver.spans(), "work");
+    assert_eq!(log.text(), "");
+}
+
+#[tokio::test]
+async fn what_a_collector_rejects_of_a_batch_is_counted_as_lost() {
+    let receiver = Receiver::start_as(Behaviour::RejectOne).await.unwrap();
+    let process = process(receiver.endpoint());
+
+    process.run(|| {
+        info_span!(target: "trellis_test", "one").in_scope(|| ());
+        info_span!(target: "trellis_test", "two").in_scope(|| ());
+    });
+
+    let log = stop(process).await;
+    let line = log.line("spans were not exported by the end of the process");
+    assert_eq!((&line["lost"], &line["exported"]), (&1.into(), &1.into()));
+}
+
+#[tokio::test]
+async fn a_batch_may_be_compressed() {
+    let receiver = Receiver::start().await.unwrap();
+    let export = Export { gzip: true, ..Export::to(receiver.endpoint()) };
+    let process = Process::new("order", &exporting(export));
+
+    process.run(|| info_span!(target: "trellis_test", "work").in_scope(|| ()));
+    stop(process).await;
+
+    named(&receiver.spans(), "work");
+}
+
+#[tokio::test]
 async fn a_collector_that_is_away_costs_spans_and_two_seconds_at_the_end() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let process = process(format!("http://{gone}"));

@@ -74,6 +74,36 @@ fn a_collector_is_enough() {
 }
 
 #[test]
+fn what_is_sent_along_with_traces_is_theirs_or_that_of_all_and_does_not_print() {
+    let of_all = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc");
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=Bearer%20def");
+    let key =
+        |export: &trellis_telemetry::Export| export.headers.get("authorization").unwrap().clone();
+
+    let export = with([COLLECTOR, of_all]).unwrap().export.unwrap();
+    assert_eq!(key(&export), "Bearer abc");
+    assert!(!format!("{export:?}").contains("abc"));
+    let export = with([COLLECTOR, of_all, own]).unwrap().export.unwrap();
+    assert_eq!(key(&export), "Bearer def");
+    assert!(with([COLLECTOR]).unwrap().export.unwrap().headers.is_empty());
+}
+
+#[test]
+fn traces_are_compressed_if_their_own_variable_or_that_of_all_says_so() {
+    let gzip = |all: &str, own: &str| {
+        let all = ("OTEL_EXPORTER_OTLP_COMPRESSION", all);
+        let own = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", own);
+        with([COLLECTOR, all, own]).map(|settings| settings.export.unwrap().gzip)
+    };
+
+    assert!(!gzip("", "").unwrap());
+    assert!(gzip("gzip", "").unwrap());
+    assert!(gzip("", "gzip").unwrap());
+    assert!(!gzip("gzip", "none").unwrap());
+    assert!(gzip("zstd", "").is_err());
+}
+
+#[test]
 fn the_collector_of_traces_comes_first() {
     let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4317");
 
