@@ -6,7 +6,8 @@
 # another order, on the same products; two processes of the same program differ by more
 # than what is measured here. A figure is the median of the rounds, and so is a ratio,
 # each of which is that of one round. The collector takes what it gets and looks at none
-# of it.
+# of it. The processor's time is that of the server alone, without callers and collector;
+# it says more than the throughput of a machine that is busy with other work as well.
 #
 #   BENCH_DIR  a folder on the disk to measure [default: the target folder]
 #   ROUNDS     how often everything is repeated [default: 24]
@@ -65,11 +66,42 @@ shop() {
   touch "$work/$1.stocked"
 }
 
+# Ticks of a hundredth of a second that a process has had of the processor, every 50 ms,
+# each with the time.
+watch_processor() {
+  local pid=$1 stat
+  while read -r -a stat <"/proc/$pid/stat"; do
+    printf '%s %s\n' "$EPOCHREALTIME" $((stat[13] + stat[14]))
+    sleep 0.05
+  done
+}
+
+# used RATE END: microseconds of processor for a call, at so many calls a second, in the
+# time of measurement, which ended at END.
+used() {
+  awk -v rate="$1" -v end="$2" -v duration="$duration" '
+    end - duration <= $1 && $1 <= end {
+      if (!first++) { begin = $1; before = $2 }
+      now = $1; ticks = $2
+    }
+    END { if (now == begin) exit 1; print (ticks - before) * 10000 / (now - begin) / rate }
+  ' "$work/ticks"
+}
+
 # load MODE SCENARIO ROUND
 load() {
-  local name=$1.$2 json
+  local name=$1.$2 json end rate processor
+  watch_processor "${pids[$1]}" >"$work/ticks" 2>/dev/null &
+  pids[watch]=$!
   json=$(timeout 300 "$binary" load "$2" --concurrency 32 --duration "$duration" --json \
     --endpoint "http://${address[$1]}")
+  end=$EPOCHREALTIME
+  kill "${pids[watch]}"
+  wait "${pids[watch]}" || true
+  unset 'pids[watch]'
+  rate=$(number per_second <<<"$json")
+  processor=$(used "$rate" "$end")
+  note "$name.processor" "$processor"
   note "$name.per_second" "$(number per_second <<<"$json")"
   note "$name.p99_ms" "$(number p99_ms <<<"$json")"
   note "$name.errors" "$(number errors <<<"$json")"
@@ -87,8 +119,9 @@ lost() {
 
 row() {
   local mode=$1 scenario=$2 what=$3
-  printf '| %s | %s | %s | %s | %s | %s |\n' "$what" "${means[$mode]}" \
+  printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$what" "${means[$mode]}" \
     "$(median "$mode.$scenario.per_second")" "$(median "$mode.$scenario.ratio" 3)" \
+    "$(median "$mode.$scenario.processor")" \
     "$(median "$mode.$scenario.p99_ms" 1)" \
     "$(median "$mode.$scenario.errors")"
 }
@@ -102,8 +135,8 @@ report() {
   printf -- '- %s rounds of %s s each, 32 callers on the same machine; load at the end: %s\n' \
     "$rounds" "$duration" "$(cut -d ' ' -f 1-3 /proc/loadavg)"
   printf -- '- spans lost in a round: %s of one in ten, %s of all\n' "$(median tenth.lost)" "$(median all.lost)"
-  printf '\n| what | telemetry | a second | of nothing | p99 ms | errors |\n'
-  printf '|---|---|---|---|---|---|\n'
+  printf '\n| what | telemetry | a second | of nothing | processor, µs a call | p99 ms | errors |\n'
+  printf '|---|---|---|---|---|---|---|\n'
   for mode in "${modes[@]}"; do row "$mode" product 'product pages'; done
   for mode in "${modes[@]}"; do row "$mode" checkout 'checkouts'; done
 }
