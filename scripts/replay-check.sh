@@ -2,7 +2,8 @@
 # Replays real orders against the shop, looks whether the dashboards have something to
 # show, and audits its records: once with every service in one process, once as a fleet
 # of six processes, and once as a fleet on a Postgres server, in which each service that
-# can be has two processes.
+# can be has two processes, and customers and orders are spread over two databases, between
+# which some move meanwhile.
 #
 #   scripts/replay-check.sh [one|fleet|postgres]
 #
@@ -92,13 +93,26 @@ fleet() {
   audit
 }
 
+# There, and a part of it back.
+move_buckets() {
+  exec >"$work/mover.log" 2>&1
+  sleep 2
+  timeout 200 "$binary" shard move --bucket 1000..2047 --to 1
+  timeout 200 "$binary" shard move --bucket 1500..1999 --to 0
+}
+
 # The dashboards show what files do, and there are none here.
 fleet_on_postgres() {
-  local role number peers
+  local role number peers urls
   say "a fleet of ten processes on Postgres, $limit invoices"
   export TRELLIS_ADMIN_TOKEN
   TRELLIS_ADMIN_TOKEN=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
   postgres_start
+  for role in user order; do
+    postgres_database "${role}_1"
+    urls=TRELLIS_${role^^}_DATABASE
+    export "$urls=${!urls} postgres://postgres@127.0.0.1:$postgres_port/${role}_1"
+  done
   timeout 60 "$binary" migrate
   for role in inventory payment recommendation order user; do
     peers=()
@@ -111,7 +125,14 @@ fleet_on_postgres() {
     export "TRELLIS_PEERS_${role^^}=$(IFS=,; echo "${peers[*]}")"
   done
   start gateway gateway
-  trade "${address[gateway]}"
+  timeout 300 "$binary" import "$csv" --endpoint "http://${address[gateway]}"
+  move_buckets &
+  pids[mover]=$!
+  timeout 900 "$binary" replay "$csv" --limit "$limit" --concurrency 32 \
+    --endpoint "http://${address[gateway]}"
+  wait "${pids[mover]}" || fail 'buckets could not be moved'
+  unset 'pids[mover]'
+  "$binary" shard status
   for role in gateway user2 user1 order2 order1 recommendation2 recommendation1 payment1 \
     inventory2 inventory1; do
     stop "$role"
