@@ -41,6 +41,10 @@ test-postgres:
         -p trellis-events -p trellis-inventory -p trellis-order -p trellis-payment \
         -p trellis-recommendation -p trellis-user
 
+# Counts reads of replicas that miss what their caller has just written: there are none.
+own-reads reads="100000":
+    cargo run --release -p trellis-storage --example own_reads -- {{reads}}
+
 # Real orders, the dashboards and an audit, as one process and as a fleet, then the README's session.
 e2e:
     scripts/replay-check.sh

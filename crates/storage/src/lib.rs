@@ -6,6 +6,9 @@
 //! work is a synchronous closure, so nobody can hold a transaction open over a
 //! network call.
 //!
+//! [`Postgres`] is the same on a server, or on a primary with replicas: a read says by its
+//! [`Freshness`] whether a replica may answer it.
+//!
 //! What a database counts goes to [`Options::metrics`], and each unit of work is a span
 //! of its caller's trace, if that is sampled; with `TRELLIS_TRACE=trellis_storage=trace`
 //! each statement in it is one too, with places where it has values.
@@ -21,6 +24,7 @@ pub mod lease;
 mod answer;
 mod error;
 mod fault;
+mod freshness;
 mod meters;
 mod micros;
 mod migration;
@@ -33,6 +37,7 @@ mod url;
 
 pub use error::{Cause, Error};
 pub use fault::{Faults, When};
+pub use freshness::Freshness;
 pub use micros::{from_micros, micros};
 pub use migration::{Migration, Problem};
 pub use options::Options;

@@ -10,8 +10,11 @@ pub struct Options {
     /// How many queries of a SQLite file run at once, each on a connection of its own;
     /// 0 means 4.
     pub readers: usize,
-    /// How many connections to a Postgres server there may be; 0 means 10.
+    /// How many connections to each Postgres server there may be; 0 means 10.
     pub connections: u32,
+    /// Which shard of a service's database it is, where there are several: each has a
+    /// consistency token of its own.
+    pub shard: u32,
     pub faults: Faults,
     /// Opens beside a running server: takes no lock, changes nothing, and
     /// refuses writes.

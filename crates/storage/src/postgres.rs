@@ -1,28 +1,37 @@
-//! A handle on one Postgres server.
+//! A handle on a database of Postgres: on one server, or on a primary with replicas.
 //!
 //! What it promises is what [`crate::Sqlite`] promises: a unit of work is durable at its
 //! answer, or never happened. Many units run at once here, so a unit has to lock the rows
 //! that it decides by. One that met another all the same, as in a deadlock, is undone and
 //! done again.
 
+mod board;
+mod cluster;
 mod commit;
 mod connect;
 mod failure;
 mod meters;
 pub(crate) mod migration;
+mod reading;
 mod session;
 mod turns;
 mod unit;
+mod watch;
 
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
+use tokio::{task::JoinSet, time::Instant};
 
 use self::{
-    connect::Losses,
+    cluster::{Cluster, FAILOVER},
     meters::Meters,
-    session::{Mode, Session},
-    turns::Turns,
+    session::{Mode, Session, limit},
     unit::Watched,
 };
 use crate::{
@@ -49,19 +58,23 @@ pub struct Postgres {
 
 struct Shared {
     url: PostgresUrl,
-    pool: PgPool,
+    cluster: Cluster,
     faults: Faults,
     meters: Meters,
-    losses: Losses,
-    turns: Turns,
     read_only: bool,
+    /// Ends with the last clone.
+    watch: Mutex<JoinSet<()>>,
 }
 
 impl Postgres {
     /// Connects, and migrates the database. Several processes may do so at once: one of
     /// them migrates, and the others wait for it.
     ///
-    /// Fails with [`Error::Lost`] if the server does not answer within 5 s.
+    /// Of several servers, whichever is the primary is found out, now and whenever it
+    /// changes.
+    ///
+    /// Fails with [`Error::Lost`] if the server does not answer within 5 s, and with
+    /// [`Error::ReadOnly`] if there are replicas alone.
     pub async fn open(
         url: &PostgresUrl,
         migrations: &[Migration],
@@ -74,13 +87,18 @@ impl Postgres {
             } else {
                 migration::apply(&mut connection, migrations).await?;
             }
-            let losses = Losses::default();
-            let pool = connect::pool(url, options, losses.clone());
-            let turns = Turns::new(pool.options().get_max_connections());
-            let meters = Meters::new(&options.metrics, url, &pool);
-            let (url, faults, read_only) = (url.clone(), options.faults.clone(), options.read_only);
-            let shared = Shared { url, pool, faults, meters, losses, turns, read_only };
-            let shared = Arc::new(shared);
+            let cluster = Cluster::new(url, options);
+            let watched = cluster.watched.as_ref();
+            let watch = watched.map(|watched| watch::watch(url, watched)).unwrap_or_default();
+            cluster.look_around().await;
+            let shared = Arc::new(Shared {
+                url: url.clone(),
+                cluster,
+                faults: options.faults.clone(),
+                meters: Meters::new(&options.metrics, url.database()),
+                read_only: options.read_only,
+                watch: Mutex::new(watch),
+            });
             shared.meters.watch(&shared);
             Ok(Self { shared })
         };
@@ -96,7 +114,8 @@ impl Postgres {
     /// caller goes away is undone, unless its commit is under way.
     ///
     /// Statements and waits for locks end with the deadline of the call that this is done
-    /// for, and after 10 s where there is none.
+    /// for, and after 10 s where there is none. While there is no primary, a unit that has
+    /// not begun waits as long for one, but 5 s at the most.
     pub async fn write<T, E, F>(&self, unit: impl Fn(Tx) -> F) -> Result<T, E>
     where
         E: From<Error>,
@@ -131,7 +150,8 @@ impl Postgres {
         .await
     }
 
-    /// Runs queries on one snapshot of the database, which change nothing.
+    /// Runs queries on one snapshot of the database, which change nothing. They see all
+    /// that was ever committed; [`read_at`](Self::read_at) may be cheaper.
     pub async fn read<T, E, F>(&self, query: impl Fn(Tx) -> F) -> Result<T, E>
     where
         E: From<Error>,
@@ -153,6 +173,7 @@ impl Postgres {
     }
 
     /// Runs one query, without a transaction around it: one round trip instead of three.
+    /// It sees all that was ever committed; [`look_up_at`](Self::look_up_at) may be cheaper.
     pub async fn look_up<T, E, F>(&self, query: impl Fn(Tx) -> F) -> Result<T, E>
     where
         E: From<Error>,
@@ -182,7 +203,10 @@ impl Postgres {
 
     /// Ends all clones. What comes later is answered with [`Error::Closed`].
     pub async fn close(&self) {
-        self.shared.pool.close().await;
+        self.shared.watch.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        for server in &self.shared.cluster.servers {
+            server.pool.close().await;
+        }
     }
 
     async fn operate<T, E>(
@@ -193,7 +217,8 @@ impl Postgres {
         Operation::begin(&self.shared.meters.operations, kind).run(pin!(work)).await
     }
 
-    /// Asks again if the connection turns out to be lost, which changes nothing.
+    /// Asks the primary, and again if the connection turns out to be lost: that changes
+    /// nothing.
     async fn look<T, E, F>(&self, mode: Mode, door: Door, query: &impl Fn(Tx) -> F) -> Outcome<T, E>
     where
         F: Future<Output = Result<T, E>>,
@@ -208,6 +233,7 @@ impl Postgres {
         }
     }
 
+    /// Does a unit on the primary.
     async fn transact<T, E, F>(
         &self,
         mode: Mode,
@@ -217,17 +243,49 @@ impl Postgres {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let shared = &*self.shared;
-        shared.faults.check()?;
-        let (session, tx) = Session::begin(shared, mode, door).await?;
-        let answer = session.limit(Watched::new(unit(tx))).await?;
+        self.shared.faults.check()?;
+        let (session, tx) = Box::pin(self.shared.begin(mode, door)).await?;
+        let outcome = self.run(session, unit(tx)).await;
+        if let Some(watched) = &self.shared.cluster.watched {
+            watched.saw_primary();
+        }
+        outcome
+    }
+
+    async fn run<T, E>(
+        &self,
+        session: Session,
+        unit: impl Future<Output = Result<T, E>>,
+    ) -> Outcome<T, E> {
+        let faults = &self.shared.faults;
+        let answer = session.limit(Watched::new(unit)).await?;
         match &answer {
-            Answer { result: Ok(_), .. } => session.commit(&shared.faults).await?,
+            Answer { result: Ok(_), .. } => session.commit(faults).await?,
             Answer { fault: Some(Refusal::LOST), .. } => session.abandon(),
             Answer { result: Err(_), .. } => session.undo().await,
         }
-        shared.faults.check()?;
+        faults.check()?;
         Ok(answer)
+    }
+}
+
+impl Shared {
+    /// Begins a unit on the primary. As long as none of it was done, a server that fails
+    /// or takes no writes is no reason to give up: another may be promoted.
+    async fn begin(&self, mode: Mode, door: Door) -> Result<(Session, Tx), Error> {
+        let until = Instant::now() + limit().min(FAILOVER);
+        loop {
+            let server = self.cluster.primary(until).await?;
+            let error = match Session::begin(server, mode, door, true).await {
+                Ok(begun) => return Ok(begun),
+                Err(error) => error,
+            };
+            let may_pass = matches!(error, Error::Lost(_) | Error::ReadOnly(_));
+            if self.cluster.watched.is_none() || !may_pass || until <= Instant::now() {
+                return Err(error);
+            }
+            server.lost();
+        }
     }
 }
 

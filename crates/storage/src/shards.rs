@@ -53,8 +53,9 @@ impl Shards {
         options: &Options,
     ) -> Result<Self, Error> {
         let mut shards = Vec::with_capacity(urls.len());
-        for url in urls {
-            shards.push(Postgres::open(url, migrations, options).await?);
+        for (shard, url) in (0..).zip(urls) {
+            let options = Options { shard, ..options.clone() };
+            shards.push(Postgres::open(url, migrations, &options).await?);
         }
         if options.read_only {
             identity::verify(&shards).await?;

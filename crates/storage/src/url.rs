@@ -4,10 +4,12 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use sqlx::postgres::PgConnectOptions;
 
 /// Where a database is: `sqlite:PATH`, or a server as
-/// `postgres://USER:PASSWORD@HOST:PORT/NAME`, or several servers with spaces in between.
-/// The password is not printed.
+/// `postgres://USER:PASSWORD@HOST:PORT/NAME`, or the servers of one cluster with
+/// `HOST:PORT,HOST:PORT`, or several of these with spaces in between. The password is not
+/// printed.
 #[derive(Clone, Debug)]
 pub enum Url {
     Sqlite(PathBuf),
@@ -17,8 +19,14 @@ pub enum Url {
 }
 
 /// Says what libpq's URLs say; `sslmode` is `prefer` if the URL does not name one.
+///
+/// Several servers are a primary and its replicas, in any order: who is the primary is
+/// found out by asking.
 #[derive(Clone)]
 pub struct PostgresUrl(SecretString);
+
+/// Of how many servers a cluster may be.
+const MAX_SERVERS: usize = 16;
 
 /// A text that does not say where a database is. What it was is not repeated, as there
 /// may be a password in it.
@@ -72,12 +80,9 @@ impl FromStr for PostgresUrl {
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
         let is_postgres = ["postgres://", "postgresql://"].iter().any(|s| text.starts_with(s));
-        let options: Option<sqlx::postgres::PgConnectOptions> =
-            is_postgres.then(|| text.parse().ok()).flatten();
-        // Without a name it would be that of the user, which nobody means.
-        match options.and_then(|options| options.get_database().map(str::len)) {
-            Some(1..) => Ok(Self(text.into())),
-            _ => Err(UrlError),
+        match is_postgres.then(|| servers(text)).flatten() {
+            Some(_) => Ok(Self(text.into())),
+            None => Err(UrlError),
         }
     }
 }
@@ -89,9 +94,43 @@ impl<'de> Deserialize<'de> for Url {
 }
 
 impl PostgresUrl {
-    pub(crate) fn options(&self) -> sqlx::postgres::PgConnectOptions {
-        self.0.expose_secret().parse().expect("it was parsed before")
+    /// Each of its servers; there is at least one.
+    pub(crate) fn servers(&self) -> Vec<PgConnectOptions> {
+        servers(self.0.expose_secret()).expect("it was parsed before")
     }
+
+    /// The name of the database.
+    pub(crate) fn database(&self) -> String {
+        self.servers()[0].get_database().unwrap_or_default().to_owned()
+    }
+}
+
+/// Of a URL of libpq, that of each server. sqlx knows URLs of one.
+fn servers(text: &str) -> Option<Vec<PgConnectOptions>> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (user, hosts) = match authority.rsplit_once('@') {
+        Some((user, hosts)) => (format!("{user}@"), hosts),
+        None => (String::new(), authority),
+    };
+    let mut servers: Vec<PgConnectOptions> = Vec::new();
+    for host in hosts.split(',') {
+        let server: PgConnectOptions = format!("{scheme}://{user}{host}{path}").parse().ok()?;
+        // Without a name it would be that of the user, which nobody means.
+        let is_named = server.get_database().is_some_and(|name| !name.is_empty());
+        let is_new = servers.iter().all(|known| place(known) != place(&server));
+        let is_said = hosts == host || !host.is_empty();
+        if !is_named || !is_new || !is_said || servers.len() == MAX_SERVERS {
+            return None;
+        }
+        servers.push(server);
+    }
+    Some(servers)
+}
+
+/// `HOST:PORT`.
+pub(crate) fn place(server: &PgConnectOptions) -> String {
+    format!("{}:{}", server.get_host(), server.get_port())
 }
 
 impl fmt::Debug for PostgresUrl {
@@ -103,10 +142,8 @@ impl fmt::Debug for PostgresUrl {
 /// Without user and password.
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let options = self.options();
-        let (host, port) = (options.get_host(), options.get_port());
-        let name = options.get_database().unwrap_or_default();
-        write!(formatter, "postgres://{host}:{port}/{name}")
+        let places: Vec<String> = self.servers().iter().map(place).collect();
+        write!(formatter, "postgres://{}/{}", places.join(","), self.database())
     }
 }
 
@@ -132,6 +169,19 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_has_several_servers_and_all_else_in_common() {
+        let text =
+            "postgres://shop:hunter2@db1.example,db2.example:5433,[::1]:7/orders?sslmode=require";
+        let Ok(Url::Postgres(url)) = text.parse() else { panic!("{text}") };
+
+        assert_eq!(url.to_string(), "postgres://db1.example:5432,db2.example:5433,[::1]:7/orders");
+        for server in url.servers() {
+            assert_eq!(server.get_username(), "shop");
+            assert!(matches!(server.get_ssl_mode(), sqlx::postgres::PgSslMode::Require));
+        }
+    }
+
+    #[test]
     fn what_is_neither_is_refused_without_being_repeated() {
         for text in [
             "",
@@ -140,6 +190,9 @@ mod tests {
             "mysql://u:hunter2@h/d",
             "postgres://u:hunter2@h:x/d",
             "postgres://u:hunter2@h",
+            "postgres://u:hunter2@h,/d",
+            "postgres://u:hunter2@h,h:5432/d",
+            "postgres://u:hunter2@h,i?host=j/d",
         ] {
             let error = text.parse::<Url>().unwrap_err();
             assert!(!error.to_string().contains("hunter2"), "{text}");

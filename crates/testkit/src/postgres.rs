@@ -1,5 +1,7 @@
 //! Postgres servers.
 
+mod replica;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Child;
@@ -63,10 +65,13 @@ impl Postgres {
         let made = initdb.current_dir(&folder).output().expect("initdb runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 
-        let server =
-            Self { programs, folder, account, port: free_port(), keeper: Mutex::new(None) };
+        let server = Self::new(programs, folder, account);
         server.resume().await;
         Some(server)
+    }
+
+    fn new(programs: PathBuf, folder: PathBuf, account: Option<Account>) -> Self {
+        Self { programs, folder, account, port: free_port(), keeper: Mutex::new(None) }
     }
 
     /// Starts it again after [`kill`](Self::kill), on the same port and the same files.

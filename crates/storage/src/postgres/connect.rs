@@ -8,12 +8,15 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, PgPool, pool::PoolConnectionMetadata,
-    postgres::PgPoolOptions,
+    ConnectOptions as _, Connection as _, PgConnection, PgPool,
+    pool::PoolConnectionMetadata,
+    postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use super::{board::Answer, watch};
 use crate::{Error, Options, PostgresUrl};
 
 /// How many there may be where nobody says otherwise.
@@ -68,25 +71,36 @@ impl Losses {
     }
 }
 
-/// Connects nobody yet.
-pub(super) fn pool(url: &PostgresUrl, options: &Options, losses: Losses) -> PgPool {
+/// How many connections there may be to each server.
+pub(super) fn max_connections(options: &Options) -> u32 {
+    if options.connections == 0 { DEFAULT_CONNECTIONS } else { options.connections }
+}
+
+/// Connects nobody yet. Where a watch knows who takes writes, connections need not be
+/// asked for that.
+pub(super) fn pool(
+    target: PgConnectOptions,
+    options: &Options,
+    losses: Losses,
+    is_watched: bool,
+) -> PgPool {
     let read_only = options.read_only;
-    let connect = url.options().application_name("trellis").options(SETTINGS);
+    let must_write = !read_only && !is_watched;
+    let connect = target.application_name("trellis").options(SETTINGS);
     let connect = if read_only {
         connect.options([("default_transaction_read_only", "on")])
     } else {
         connect
     };
-    let max = if options.connections == 0 { DEFAULT_CONNECTIONS } else { options.connections };
     PgPoolOptions::new()
-        .max_connections(max)
+        .max_connections(max_connections(options))
         .acquire_timeout(CONNECT)
         .idle_timeout(IDLE)
         .max_lifetime(LIFETIME)
         .test_before_acquire(false)
         .before_acquire(move |connection, lain| {
             let is_spared = losses.spare(lain.age);
-            Box::pin(async move { Ok(is_spared && is_usable(connection, &lain, read_only).await) })
+            Box::pin(async move { Ok(is_spared && is_usable(connection, &lain, must_write).await) })
         })
         .connect_lazy_with(connect)
 }
@@ -94,12 +108,12 @@ pub(super) fn pool(url: &PostgresUrl, options: &Options, losses: Losses) -> PgPo
 async fn is_usable(
     connection: &mut PgConnection,
     lain: &PoolConnectionMetadata,
-    read_only: bool,
+    must_write: bool,
 ) -> bool {
     if lain.idle_for < FRESH {
         return true;
     }
-    if read_only {
+    if !must_write {
         return connection.ping().await.is_ok();
     }
     let says: Result<String, _> =
@@ -107,20 +121,55 @@ async fn is_usable(
     says.is_ok_and(|says| says == "off")
 }
 
-/// One that is nobody else's. A server that was just started may not answer yet, so it is
-/// asked for as long as that takes.
+/// One to the primary that is nobody else's. A server that was just started may not answer
+/// yet, so it is asked for as long as that takes.
 pub(super) async fn first(url: &PostgresUrl) -> Result<PgConnection, Error> {
     let began = Instant::now();
+    let targets = url.servers();
     loop {
-        let attempt = timeout(FIRST, url.options().connect()).await;
-        let error = match attempt.map_err(|_| Error::Lost(None)) {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(error)) => error.into(),
+        let attempt = if targets.len() == 1 {
+            one(&targets[0], FIRST).await
+        } else {
+            primary(&targets).await
+        };
+        let error = match attempt {
+            Ok(connection) => return Ok(connection),
             Err(error) => error,
         };
-        if !matches!(error, Error::Lost(_)) || FIRST <= began.elapsed() {
+        let may_pass = matches!(error, Error::Lost(_) | Error::ReadOnly(None));
+        if !may_pass || FIRST <= began.elapsed() {
             return Err(error);
         }
         sleep(AGAIN).await;
     }
+}
+
+async fn one(target: &PgConnectOptions, limit: Duration) -> Result<PgConnection, Error> {
+    Ok(timeout(limit, target.connect()).await.map_err(|_| Error::Lost(None))??)
+}
+
+/// Asks all at once who is the primary; of two that say so, it is the one that was
+/// promoted last.
+async fn primary(targets: &[PgConnectOptions]) -> Result<PgConnection, Error> {
+    let answers = targets.iter().map(async |target| {
+        let mut connection = one(target, CONNECT).await?;
+        let answer = watch::question(&mut connection).await.map_err(|_| Error::Lost(None))?;
+        Ok::<_, Error>((connection, answer))
+    });
+    let mut found: Option<(PgConnection, Answer)> = None;
+    let mut failure = Error::Lost(None);
+    for answer in join_all(answers).await {
+        match answer {
+            Ok((_, Answer { is_replica: true, .. })) => failure = Error::ReadOnly(None),
+            Ok((connection, answer)) => {
+                if found.as_ref().is_none_or(|(_, known)| known.at < answer.at) {
+                    found = Some((connection, answer));
+                }
+            }
+            // Such as a password that is wrong.
+            Err(error) if !matches!(error, Error::Lost(_)) => failure = error,
+            Err(_) => {}
+        }
+    }
+    found.map(|(connection, _)| connection).ok_or(failure)
 }

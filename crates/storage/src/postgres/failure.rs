@@ -29,6 +29,11 @@ impl Refusal {
     }
 }
 
+/// Whether a server does not know how to do what it was asked for.
+pub(super) fn is_unknown_feature(cause: &Cause) -> bool {
+    cause.downcast_ref::<Refusal>().is_some_and(|refusal| &*refusal.code == "0A000")
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let error = match error {

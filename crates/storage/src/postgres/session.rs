@@ -11,7 +11,7 @@ use tokio::{runtime::Handle, time::timeout};
 use trellis_api::id::Bucket;
 use trellis_resilience::context;
 
-use super::{Shared, commit, connect::Losses, turns::Turn};
+use super::{cluster::Server, commit, failure::is_unknown_feature, turns::Turn};
 use crate::{Error, Faults};
 
 /// How long statements may take where nobody waits with a deadline.
@@ -21,7 +21,7 @@ const MOST: Duration = Duration::from_mins(5);
 /// How long a statement waits for a lock at the most.
 const LOCK: Duration = Duration::from_secs(2);
 /// What a server has beyond that to say so itself, before it is taken for lost.
-const SLACK: Duration = Duration::from_millis(500);
+pub(super) const SLACK: Duration = Duration::from_millis(500);
 /// How long undoing may take. A connection that does not manage it is closed, which
 /// undoes it as well.
 const UNDO: Duration = Duration::from_secs(1);
@@ -67,20 +67,23 @@ pub(super) struct Session {
     home: Arc<Home>,
     mode: Mode,
     limit: Duration,
-    losses: Losses,
+    server: Arc<Server>,
     _turn: (Turn, Turn),
 }
 
 impl Session {
+    /// Begins a unit on a server; `as_primary` says what it was chosen for. After an
+    /// error nothing of it was done.
     pub(super) async fn begin(
-        shared: &Shared,
+        server: &Arc<Server>,
         mode: Mode,
         door: Door,
+        as_primary: bool,
     ) -> Result<(Self, Tx), Error> {
-        let limit = context::remaining().unwrap_or(PATIENCE).clamp(Duration::from_millis(1), MOST);
+        let limit = limit();
         let mut beginnings = 1;
         let (connection, turn) = loop {
-            let (mut connection, turn) = shared.acquire(limit).await?;
+            let (mut connection, turn) = server.acquire(limit, as_primary).await?;
             let Some(begin) = mode.begin(limit) else { break (connection, turn) };
             match ask(&mut connection, &(begin + &door.enter()), limit).await {
                 Ok(()) => break (connection, turn),
@@ -94,10 +97,10 @@ impl Session {
                     let is_lost = matches!(error, Error::Lost(_));
                     if is_lost {
                         // While it lay idle, and others with it.
-                        shared.losses.note();
+                        server.lost();
                     }
                     if BEGINNINGS <= beginnings || !is_lost {
-                        return Err(error);
+                        return Err(mode.refused(error));
                     }
                     beginnings += 1;
                 }
@@ -105,8 +108,7 @@ impl Session {
         };
         let home = Arc::new(Home::default());
         let tx = Tx { connection: Some(connection), home: Arc::clone(&home) };
-        let losses = shared.losses.clone();
-        Ok((Self { home, mode, limit, losses, _turn: turn }, tx))
+        Ok((Self { home, mode, limit, server: Arc::clone(server), _turn: turn }, tx))
     }
 
     /// Waits for the unit as long as its statements may take. A unit that takes longer
@@ -121,11 +123,11 @@ impl Session {
         let done = match self.mode {
             Mode::LookUp => return Ok(()),
             Mode::Read => ask(&mut connection, "COMMIT", self.limit).await,
-            Mode::Write => commit::commit(&mut connection, faults, self.limit).await,
+            Mode::Write => self.write(&mut connection, faults).await,
         };
         if let Err(error) = &done {
             if matches!(error, Error::Lost(_)) {
-                self.losses.note();
+                self.server.lost();
             }
             // Whatever state it is in.
             drop(connection.detach());
@@ -133,9 +135,19 @@ impl Session {
         done
     }
 
+    async fn write(&self, connection: &mut PgConnection, faults: &Faults) -> Result<(), Error> {
+        if self.server.is_deposed() {
+            // Nobody may hear of what is only on a server that is no primary any more.
+            return Err(Error::Lost(None));
+        }
+        let has_replicas = self.server.has_replicas();
+        let at = commit::commit(connection, faults, self.limit, has_replicas).await?;
+        at.map_or(Ok(()), |at| self.server.wrote(at))
+    }
+
     /// For a connection that is lost.
     pub(super) fn abandon(self) {
-        self.losses.note();
+        self.server.lost();
         drop(self.home.take().map(PoolConnection::detach));
     }
 
@@ -165,6 +177,11 @@ async fn undo(mut connection: PoolConnection<Postgres>) {
     }
 }
 
+/// How long the statements of a unit may take.
+pub(super) fn limit() -> Duration {
+    context::remaining().unwrap_or(PATIENCE).clamp(Duration::from_millis(1), MOST)
+}
+
 /// Has the server do what is no query, for a limited time.
 pub(crate) async fn ask(
     connection: &mut PgConnection,
@@ -188,6 +205,17 @@ impl Mode {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {statement}"
             )),
             Self::LookUp => None,
+        }
+    }
+
+    /// A replica does not know how to begin a unit that writes, and says so in words that
+    /// are no others' than those of an unknown feature.
+    fn refused(self, error: Error) -> Error {
+        match error {
+            Error::Statement(cause) if self == Self::Write && is_unknown_feature(&cause) => {
+                Error::ReadOnly(Some(cause))
+            }
+            error => error,
         }
     }
 }

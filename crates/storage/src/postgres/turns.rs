@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Shared;
+use super::cluster::Server;
 use crate::{Error, meters::Pool};
 
 /// How many units may wait.
@@ -51,14 +51,26 @@ impl Turns {
     }
 }
 
-impl Shared {
+impl Server {
     /// A connection and the right to it, for which a unit waits no longer than for its
-    /// statements.
+    /// statements, nor after the server turned out to be of no use to it.
     pub(super) async fn acquire(
         &self,
         limit: Duration,
+        as_primary: bool,
     ) -> Result<(PoolConnection<Postgres>, (Turn, Turn)), Error> {
-        let began = self.meters.operations.now();
+        tokio::select! {
+            biased;
+            acquired = self.acquired(limit) => acquired,
+            () = self.useless(as_primary) => Err(Error::Lost(None)),
+        }
+    }
+
+    async fn acquired(
+        &self,
+        limit: Duration,
+    ) -> Result<(PoolConnection<Postgres>, (Turn, Turn)), Error> {
+        let began = self.meters.now();
         let turn = self.turns.next(limit).await?;
         let acquired = timeout(limit, self.pool.acquire()).await;
         self.meters.waited(began);

@@ -4,6 +4,7 @@ mod alone;
 mod faults;
 mod lost;
 mod migrations;
+mod replicas;
 mod shards;
 mod units;
 
