@@ -20,6 +20,7 @@ pub mod admin;
 
 pub mod config;
 
+mod consistency;
 mod measure;
 mod server;
 

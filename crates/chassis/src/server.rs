@@ -1,6 +1,6 @@
 //! What surrounds every handler, on the network's road and on the local one: its
-//! trace, and the server stack of the resilience crate, with a deadline, a limit, and a
-//! net under panics.
+//! trace, what its caller must see, and the server stack of the resilience crate, with a
+//! deadline, a limit, and a net under panics.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,12 +14,14 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use tower::Layer as _;
+use trellis_consistency::context;
 use trellis_resilience::chaos::{ChaosLayer, Chaotic};
 use trellis_resilience::core::limit;
 use trellis_resilience::grpc::server::{self, ServerLayer};
 use trellis_resilience::policy::PolicyTable;
 use trellis_resilience::registry::Registry;
 
+use crate::consistency;
 use crate::measure::Calls;
 use crate::trace::{Heard, Served};
 
@@ -113,10 +115,15 @@ impl tower::Service<Request<Body>> for Server {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let mut served = Served::begin(&mut request, self.is_door, &self.calls);
         let scope = served.scope().clone();
+        let tokens = consistency::heard(request.headers());
         let call = scope.in_scope(|| self.inner.call(request));
-        let call = scope.around(call);
+        let call = context::scope(tokens.clone(), scope.around(call));
         Box::pin(async move {
-            let mut response = call.await.unwrap_or_else(|never| match never {});
+            let (response, seen) = call.await;
+            let mut response = response.unwrap_or_else(|never| match never {});
+            if seen != tokens {
+                consistency::tell(response.headers_mut(), &seen);
+            }
             served.answer(&mut response);
             Ok(response.map(|body| Body::new(Heard::new(body, served))))
         })

@@ -27,6 +27,7 @@ use trellis_resilience::policy::{MethodPolicy, PolicyTable};
 use trellis_resilience::registry::Registry;
 use trellis_telemetry::{Metrics, propagation};
 
+use crate::consistency::Consistent;
 use crate::deadline::CLIENT_PATIENCE;
 use crate::measure::{Calls, Facade, Measured};
 use crate::server::{Front, Server};
@@ -154,6 +155,7 @@ impl Roads {
     }
 
     fn measured(&self, edge: &Edge, client: Client<impl Peer>) -> Transport {
+        let client = Consistent(client);
         Transport::new(Measured::new(client, Calls::made(&self.metrics, edge.name)))
     }
 

@@ -3,57 +3,69 @@
 //! They live in the task that serves the call. Tasks that a handler spawns do not inherit
 //! them: what goes on there is done for nobody who waits.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::{Position, Tokens};
 
 tokio::task_local! {
-    static CURRENT: Seen;
+    static CURRENT: Mutex<Tokens>;
 }
 
-#[derive(Clone, Debug)]
-struct Seen(Arc<Mutex<Tokens>>);
-
-impl Seen {
-    fn tokens(&self) -> MutexGuard<'_, Tokens> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Does something with the tokens of the call; `None` outside of one.
+fn with<T>(work: impl FnOnce(&mut Tokens) -> T) -> Option<T> {
+    let locked =
+        |tokens: &Mutex<Tokens>| work(&mut tokens.lock().unwrap_or_else(PoisonError::into_inner));
+    CURRENT.try_with(locked).ok()
 }
 
 /// Whether a call is being served here.
 pub fn is_call() -> bool {
-    CURRENT.try_with(|_| ()).is_ok()
+    with(|_| ()).is_some()
 }
 
 /// What the call must see of a database; `None` if that does not matter, and outside of a
 /// call.
 pub fn needed(key: &str) -> Option<Position> {
-    CURRENT.try_with(|seen| seen.tokens().get(key)).ok().flatten()
+    with(|tokens| tokens.get(key)).flatten()
+}
+
+/// Whether the call must see everything.
+pub fn is_strict() -> bool {
+    with(|tokens| tokens.is_strict()).unwrap_or_default()
 }
 
 /// The call has written at `position`, or has seen it: what comes after it must see it.
+/// Outside of a call there is nobody to whom that matters.
 pub fn note(key: &str, position: Position) {
-    // Outside of a call there is nobody to whom it matters.
-    let _ = CURRENT.try_with(|seen| seen.tokens().note(key, position));
+    with(|tokens| tokens.note(key, position));
 }
 
 /// The call has been told of `tokens` by another that it made.
 pub fn merge(tokens: &Tokens) {
-    let _ = CURRENT.try_with(|seen| seen.tokens().merge(tokens));
+    with(|known| known.merge(tokens));
 }
 
 /// All that calls made for this one must see; nothing outside of a call.
 pub fn current() -> Tokens {
-    CURRENT.try_with(|seen| seen.tokens().clone()).unwrap_or_default()
+    with(|tokens| tokens.clone()).unwrap_or_default()
 }
 
 /// Runs `call`, which must see `tokens`. The second value is what whoever made it must
 /// see afterwards.
 pub async fn scope<F: Future>(tokens: Tokens, call: F) -> (F::Output, Tokens) {
-    let seen = Seen(Arc::new(Mutex::new(tokens)));
-    let output = CURRENT.scope(seen.clone(), call).await;
-    let tokens = seen.tokens().clone();
-    (output, tokens)
+    let observed = async {
+        let output = call.await;
+        (output, current())
+    };
+    CURRENT.scope(Mutex::new(tokens), observed).await
+}
+
+/// Runs `work`, which decides a write: neither it nor the calls that it makes read what a
+/// replica has.
+pub async fn strictly<F: Future>(work: F) -> F::Output {
+    let (output, seen) = scope(current().strict(), work).await;
+    merge(&seen);
+    output
 }
 
 #[cfg(test)]
@@ -77,5 +89,20 @@ mod tests {
         assert_eq!(needed, [Some(at(7)), Some(at(1)), None]);
         assert_eq!(after.to_string(), "order/0:1:7,user/0:1:1");
         assert!(!is_call() && current().is_empty());
+    }
+
+    #[tokio::test]
+    async fn work_that_decides_a_write_is_strict_and_what_comes_after_it_is_not() {
+        let ((), after) = scope(Tokens::default(), async {
+            strictly(async {
+                assert!(is_strict());
+                assert_eq!(current().to_string(), "primary");
+                note("order/0", Position { timeline: 1, lsn: 7 });
+            })
+            .await;
+            assert!(!is_strict());
+        })
+        .await;
+        assert_eq!(after.to_string(), "order/0:1:7");
     }
 }

@@ -7,16 +7,23 @@ use crate::Position;
 /// Of how many databases there may be tokens; those of further ones are dropped, and reads
 /// of these see what any replica has.
 pub const MAX_TOKENS: usize = 64;
-/// How long the text of tokens may be, in bytes.
-pub const MAX_LENGTH: usize = 4_096;
+/// How long the text of tokens may be, in bytes: that of so many of the longest fits.
+pub const MAX_LENGTH: usize = 8 + MAX_TOKENS * 104;
 /// How long the name of a database may be in them, in bytes, as in Postgres.
 const MAX_NAME: usize = 63;
 
 /// The latest position of each database and shard that a caller must see.
 ///
-/// As text, in the order of their names: `name/shard:timeline:place,…`.
+/// As text, in the order of their names: `name/shard:timeline:place,…`, and `primary` in
+/// front of a call that must see everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tokens(BTreeMap<Box<str>, Position>);
+pub struct Tokens {
+    positions: BTreeMap<Box<str>, Position>,
+    is_strict: bool,
+}
+
+/// How a call says that it must see everything.
+const STRICT: &str = "primary";
 
 /// A text that is not that of [`Tokens`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,27 +40,39 @@ impl Tokens {
         format!("{name}/{shard}").into()
     }
 
+    /// Whether there is nothing that must be seen.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.positions.is_empty() && !self.is_strict
+    }
+
+    /// Whether all that was ever committed must be seen, in every database.
+    pub fn is_strict(&self) -> bool {
+        self.is_strict
+    }
+
+    /// The same, for a call that decides a write: it must see everything.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self { is_strict: true, ..self }
     }
 
     /// What must be seen of a database; `None` if that does not matter.
     pub fn get(&self, key: &str) -> Option<Position> {
-        self.0.get(key).copied()
+        self.positions.get(key).copied()
     }
 
     /// `position` must be seen, too. What must be seen already stays.
     pub fn note(&mut self, key: &str, position: Position) {
-        if let Some(known) = self.0.get_mut(key) {
+        if let Some(known) = self.positions.get_mut(key) {
             *known = position.max(*known);
-        } else if self.0.len() < MAX_TOKENS {
-            self.0.insert(key.into(), position);
+        } else if self.positions.len() < MAX_TOKENS {
+            self.positions.insert(key.into(), position);
         }
     }
 
-    /// All of `other` must be seen, too.
+    /// All of `other` must be seen, too. That it is strict is a matter of its own call.
     pub fn merge(&mut self, other: &Self) {
-        for (key, position) in &other.0 {
+        for (key, position) in &other.positions {
             self.note(key, *position);
         }
     }
@@ -73,9 +92,14 @@ fn is_key(key: &str) -> bool {
 
 impl fmt::Display for Tokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, (key, position)) in self.0.iter().enumerate() {
-            let comma = if number == 0 { "" } else { "," };
+        let mut comma = "";
+        if self.is_strict {
+            formatter.write_str(STRICT)?;
+            comma = ",";
+        }
+        for (key, position) in &self.positions {
             write!(formatter, "{comma}{key}:{position}")?;
+            comma = ",";
         }
         Ok(())
     }
@@ -89,10 +113,17 @@ impl FromStr for Tokens {
         if text.is_empty() {
             return Ok(tokens);
         }
-        if MAX_LENGTH < text.len() || MAX_TOKENS <= text.matches(',').count() {
+        if MAX_LENGTH < text.len() || MAX_TOKENS < text.matches(',').count() {
             return Err(TokensError);
         }
         for token in text.split(',') {
+            if token == STRICT && tokens.is_empty() {
+                tokens.is_strict = true;
+                continue;
+            }
+            if tokens.positions.len() == MAX_TOKENS {
+                return Err(TokensError);
+            }
             let (key, position) = token.split_once(':').ok_or(TokensError)?;
             if !is_key(key) {
                 return Err(TokensError);
@@ -111,8 +142,8 @@ mod tests {
 
     fn any_tokens() -> impl Strategy<Value = Tokens> {
         let token = ("[a-z]{1,6}", 0..4_u32, any::<u32>(), any::<u64>());
-        collection::vec(token, 0..12).prop_map(|all| {
-            let mut tokens = Tokens::default();
+        (any::<bool>(), collection::vec(token, 0..12)).prop_map(|(is_strict, all)| {
+            let mut tokens = Tokens { is_strict, ..Tokens::default() };
             for (name, shard, timeline, lsn) in all {
                 tokens.note(&Tokens::key(&name, shard), Position { timeline, lsn });
             }
@@ -134,9 +165,10 @@ mod tests {
             let (mut ours, mut theirs) = (one.clone(), other.clone());
             ours.merge(&other);
             theirs.merge(&one);
-            prop_assert_eq!(&ours, &theirs);
+            prop_assert_eq!(&ours.positions, &theirs.positions);
+            prop_assert_eq!(ours.is_strict, one.is_strict);
             for tokens in [one, other] {
-                for (key, position) in tokens.0 {
+                for (key, position) in tokens.positions {
                     prop_assert!(position <= ours.get(&key).unwrap());
                 }
             }
@@ -169,6 +201,17 @@ mod tests {
         let many: Vec<_> = (0..=MAX_TOKENS).map(|shard| format!("order/{shard}:1:A")).collect();
         assert_eq!(many.join(",").parse::<Tokens>(), Err(TokensError));
         assert!(many[1..].join(",").parse::<Tokens>().is_ok());
+    }
+
+    #[test]
+    fn as_many_as_there_may_be_of_the_longest_are_read_again() {
+        let mut tokens = Tokens::default();
+        for shard in 0..100 {
+            let key = Tokens::key(&"x".repeat(100), u32::MAX - shard);
+            tokens.note(&key, Position { timeline: u32::MAX, lsn: u64::MAX });
+        }
+        let tokens = tokens.strict();
+        assert_eq!(tokens.to_string().parse(), Ok(tokens));
     }
 
     #[test]

@@ -11,10 +11,12 @@ mod order;
 use std::pin::Pin;
 
 use futures::Stream;
+use http::Extensions;
 use tonic::{Request, Response, Status};
 use trellis_api::shop::v1 as pb;
 use trellis_api::shop::v1::shop_service_server::ShopService;
 
+use crate::consistency::Consistency;
 use crate::identity;
 use crate::meters::Meters;
 use crate::peers::Peers;
@@ -28,29 +30,51 @@ pub(crate) struct Shop {
     remembered: Remembered,
     views: Views,
     meters: Meters,
+    consistency: Consistency,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Shop {
-    pub(crate) fn new(peers: Peers, remembered: Remembered, views: Views, meters: Meters) -> Self {
-        Self { peers, remembered, views, meters }
+    pub(crate) fn new(
+        peers: Peers,
+        remembered: Remembered,
+        views: Views,
+        meters: Meters,
+        consistency: Consistency,
+    ) -> Self {
+        Self { peers, remembered, views, meters, consistency }
     }
 
-    /// The customer whose session the call shows.
+    /// The customer whose session the call shows. From here on it sees what they did.
     async fn customer<T>(&self, request: &Request<T>) -> Result<identity::UserId, Status> {
-        identity::customer(&self.peers, request.metadata()).await
+        let user_id = identity::customer(&self.peers, request.metadata()).await?;
+        self.consistency.is_of(request.extensions(), &user_id);
+        Ok(user_id)
+    }
+
+    /// A customer has come in, whose next calls see what this one did.
+    fn welcome(&self, extensions: &Extensions, user: Option<&pb::User>) {
+        if let Some(user) = user {
+            self.consistency.is_of(extensions, &user.user_id);
+        }
     }
 }
 
 #[tonic::async_trait]
 impl ShopService for Shop {
     async fn sign_up(&self, request: Request<pb::SignUpRequest>) -> Answer<pb::SignUpResponse> {
-        account::sign_up(&self.peers, request.into_inner()).await
+        let extensions = request.extensions().clone();
+        let answer = account::sign_up(&self.peers, request.into_inner()).await?;
+        self.welcome(&extensions, answer.get_ref().user.as_ref());
+        Ok(answer)
     }
 
     async fn sign_in(&self, request: Request<pb::SignInRequest>) -> Answer<pb::SignInResponse> {
-        account::sign_in(&self.peers, request).await
+        let extensions = request.extensions().clone();
+        let answer = account::sign_in(&self.peers, request).await?;
+        self.welcome(&extensions, answer.get_ref().user.as_ref());
+        Ok(answer)
     }
 
     async fn sign_out(&self, request: Request<pb::SignOutRequest>) -> Answer<pb::SignOutResponse> {

@@ -10,6 +10,7 @@ pub mod audit;
 mod admin;
 mod api;
 mod caching;
+mod consistency;
 mod door;
 mod error;
 mod identity;
@@ -33,6 +34,7 @@ use trellis_chassis::transport::{Edge, Roads, Transport};
 use trellis_chassis::{Clock, Front, Shutdown, listen};
 use trellis_events::bus::Bus;
 
+use crate::consistency::Consistency;
 use crate::meters::Meters;
 
 pub use peers::Peers;
@@ -88,7 +90,8 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
 
     let remembered = remembered::Remembered::new(Arc::clone(&needs.clock));
     let meters = Meters::new(needs.roads.metrics());
-    let shop = api::Shop::new(peers.clone(), remembered, views, meters);
+    let consistency = Consistency::new(&needs.admin_token);
+    let shop = api::Shop::new(peers.clone(), remembered, views, meters, consistency.clone());
     let shop = ShopServiceServer::new(shop).at_the_edge();
     let admin = AdminServiceServer::new(admin::Admin::new(peers, needs.admin_token, needs.clock))
         .at_the_edge();
@@ -107,6 +110,9 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
         .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE))
         // grpcurl before 1.8.8 knows only this version.
         .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE));
+
+    let around = axum::middleware::from_fn_with_state(consistency, consistency::layer);
+    let routes = Routes::from(routes.prepare().into_axum_router().layer(around));
 
     let json = needs.roads.behind(&needs.front, &Edge::plain("json.gateway"), routes.clone());
     let clock = Arc::clone(&needs.roads.registry().environment().clock);

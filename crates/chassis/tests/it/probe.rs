@@ -20,6 +20,7 @@ use trellis_api::recommendation::v1::{
 };
 use trellis_chassis::transport::Roads;
 use trellis_chassis::{Shutdown, Transport, deadline, listen, transport};
+use trellis_consistency::{Position, context};
 use trellis_resilience::policy::PolicyTable;
 use trellis_telemetry::propagation;
 
@@ -65,6 +66,11 @@ impl RecommendationService for Probe {
             "panic" => panic!("on purpose"),
             "left" => format!("{:?}", deadline::remaining().map(|left| left.as_secs_f64().ceil())),
             "trace" => propagation::current_trace_id().unwrap().to_string(),
+            "write" => {
+                context::note("probe/0", Position { timeline: 1, lsn: 0x2A });
+                String::new()
+            }
+            "needed" => context::current().to_string(),
             "address" => address.unwrap().ip().to_string(),
             "free" => {
                 self.gate.add_permits(1);

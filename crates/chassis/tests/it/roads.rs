@@ -6,6 +6,7 @@ use tonic::Code;
 use trellis_api::error::reason;
 use trellis_api::recommendation::v1::AuditRecommendationsRequest;
 use trellis_chassis::{Shutdown, transport};
+use trellis_consistency::{Tokens, context};
 
 use crate::probe::{Probe, ask, client, said, with_telemetry};
 
@@ -47,6 +48,24 @@ async fn a_trace_goes_through_all_services_and_comes_back() {
 
         assert_eq!(response.metadata().get("trace-id").unwrap(), TRACE);
         assert_eq!(said(response), TRACE);
+    }
+}
+
+#[tokio::test]
+async fn what_a_call_wrote_is_told_to_its_caller_and_to_the_calls_that_follow() {
+    for mut probe in [Probe::default().local(), Probe::default().remote().await] {
+        let nothing = said(probe.recommend(ask(&["needed"])).await.unwrap());
+        let caller = async {
+            probe.recommend(ask(&["write"])).await.unwrap();
+            let strictly = context::strictly(Box::pin(probe.recommend(ask(&["needed"])))).await;
+            [strictly, probe.recommend(ask(&["needed"])).await].map(|answer| said(answer.unwrap()))
+        };
+        let (needed, seen) = context::scope(Tokens::default(), Box::pin(caller)).await;
+
+        assert_eq!(nothing, "");
+        assert_eq!(needed, ["primary,probe/0:1:2A", "probe/0:1:2A"]);
+        assert_eq!(seen.to_string(), "probe/0:1:2A");
+        assert_eq!(said(probe.recommend(ask(&["needed"])).await.unwrap()), "", "it is another's");
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn page(
     shop: &Shop,
     request: pb::GetProductRequest,
 ) -> Answer<pb::GetProductResponse> {
-    let Shop { peers, remembered, views, meters } = shop;
+    let Shop { peers, remembered, views, meters, .. } = shop;
     let source = request.source();
     let sku: Sku = error::field("sku", &request.sku)?;
     let (product, suggestions) = tokio::join!(

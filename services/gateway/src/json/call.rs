@@ -10,8 +10,11 @@ use tonic::Status;
 use tower::{Service as _, ServiceExt as _};
 use trellis_chassis::transport::Transport;
 
+use crate::consistency;
+
 /// What an HTTP caller may say to the RPC. Its trace is passed on by the road.
-const PASSED_ON: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("grpc-timeout")];
+const PASSED_ON: [HeaderName; 3] =
+    [header::AUTHORIZATION, HeaderName::from_static("grpc-timeout"), consistency::HEADER];
 
 /// Calls the RPC with one message.
 pub(super) async fn send(

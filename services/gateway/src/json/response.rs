@@ -12,7 +12,7 @@ use trellis_api::error;
 use trellis_chassis::trace::Cause;
 
 /// What the RPC may say to an HTTP caller.
-const PASSED_ON: [&str; 2] = ["cache-control", "idempotency-replayed"];
+const PASSED_ON: [&str; 3] = ["cache-control", "consistency-token", "idempotency-replayed"];
 
 type Answer = Response<tonic::body::Body>;
 

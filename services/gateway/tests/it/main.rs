@@ -5,6 +5,7 @@
 
 mod cart;
 mod checkout;
+mod consistency;
 mod page;
 mod peers;
 mod shop;

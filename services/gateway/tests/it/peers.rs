@@ -12,7 +12,9 @@ use std::time::Duration;
 use tonic::{Code, Response, Status};
 use trellis_api::error;
 use trellis_api::order::v1::GetCartResponse;
+use trellis_consistency::Position;
 
+pub(crate) use self::order::WRITTEN;
 pub(crate) use self::user::{SESSION, USER};
 
 /// Everything behind the gateway. All clones are one.
@@ -27,6 +29,8 @@ pub(crate) struct State {
     pub(crate) suggested: Vec<&'static str>,
     /// Everybody's cart.
     pub(crate) cart: GetCartResponse,
+    /// What the last look at a cart had to see of the order database.
+    pub(crate) needed: Option<Position>,
     faults: HashMap<Call, Fault>,
 }
 

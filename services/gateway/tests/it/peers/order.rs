@@ -9,11 +9,15 @@ use trellis_api::order::v1::order_service_server::OrderService;
 use trellis_api::shop::v1 as shop;
 use trellis_api::shop::v1::order::State;
 use trellis_chassis::deadline;
+use trellis_consistency::{Position, context};
 
 use super::{Call, Peers, not_asked};
 
 /// What is left of the caller's time for the answer's way back.
 const WAY_BACK: Duration = Duration::from_millis(100);
+
+/// Where every change of a cart is in the log of the order database.
+pub(crate) const WRITTEN: Position = Position { timeline: 1, lsn: 0x2A };
 
 #[tonic::async_trait]
 impl OrderService for Peers {
@@ -24,7 +28,11 @@ impl OrderService for Peers {
         &self,
         _: Request<pb::GetCartRequest>,
     ) -> Result<Response<pb::GetCartResponse>, Status> {
-        self.answer(&[], |state| Ok(state.cart.clone())).await
+        self.answer(&[], |state| {
+            state.needed = context::needed("order/0");
+            Ok(state.cart.clone())
+        })
+        .await
     }
 
     async fn set_cart_item(
@@ -32,6 +40,7 @@ impl OrderService for Peers {
         _: Request<pb::SetCartItemRequest>,
     ) -> Result<Response<pb::SetCartItemResponse>, Status> {
         self.answer(&[], |state| {
+            context::note("order/0", WRITTEN);
             let pb::GetCartResponse { cart, degraded } = state.cart.clone();
             Ok(pb::SetCartItemResponse { cart, degraded })
         })
