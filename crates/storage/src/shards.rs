@@ -17,7 +17,7 @@ use std::{fmt, sync::Arc};
 use trellis_api::id::Bucket;
 
 use crate::{
-    Error, Migration, Options, Postgres, PostgresUrl, Tx,
+    Error, Freshness, Migration, Options, Postgres, PostgresUrl, Tx,
     answer::{self, Outcome},
     meters::Kind,
     postgres::Door,
@@ -78,7 +78,7 @@ impl Shards {
         E: From<Error>,
         F: Future<Output = Result<T, E>>,
     {
-        answer::tell(self.route(bucket, Kind::Write, &unit).await)
+        answer::tell(self.route(bucket, Kind::Write, Freshness::Primary, &unit).await)
     }
 
     /// As [`Postgres::read`], where the bucket is.
@@ -87,7 +87,7 @@ impl Shards {
         E: From<Error>,
         F: Future<Output = Result<T, E>>,
     {
-        answer::tell(self.route(bucket, Kind::Read, &query).await)
+        self.read_at(bucket, Freshness::Primary, query).await
     }
 
     /// As [`Postgres::look_up`], where the bucket is.
@@ -96,7 +96,37 @@ impl Shards {
         E: From<Error>,
         F: Future<Output = Result<T, E>>,
     {
-        answer::tell(self.route(bucket, Kind::LookUp, &query).await)
+        self.look_up_at(bucket, Freshness::Primary, query).await
+    }
+
+    /// As [`Postgres::read_at`], where the bucket is. While the bucket moves, the primary
+    /// is asked.
+    pub async fn read_at<T, E, F>(
+        &self,
+        bucket: Bucket,
+        freshness: Freshness,
+        query: impl Fn(Tx) -> F,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        answer::tell(self.route(bucket, Kind::Read, freshness, &query).await)
+    }
+
+    /// As [`Postgres::look_up_at`], where the bucket is. While the bucket moves, the
+    /// primary is asked.
+    pub async fn look_up_at<T, E, F>(
+        &self,
+        bucket: Bucket,
+        freshness: Freshness,
+        query: impl Fn(Tx) -> F,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        answer::tell(self.route(bucket, Kind::LookUp, freshness, &query).await)
     }
 
     /// As [`Postgres::write`], for work on any of the buckets of one database. The unit
@@ -115,6 +145,7 @@ impl Shards {
         &self,
         bucket: Bucket,
         kind: Kind,
+        freshness: Freshness,
         unit: &impl Fn(Tx) -> F,
     ) -> Outcome<T, E>
     where
@@ -124,7 +155,15 @@ impl Shards {
         let mut patience = Patience::begin();
         loop {
             let outcome = match map.route(bucket).await {
-                Ok(route) => enter(&shards[route.shard], bucket, route.is_moving, kind, unit).await,
+                Ok(route) => {
+                    let shard = &shards[route.shard];
+                    let door = route.is_moving.then_some(Door::Bucket(bucket));
+                    match (kind, door) {
+                        (Kind::Write, _) => shard.write_behind(Door::Bucket(bucket), unit).await,
+                        (_, Some(door)) => shard.read_behind(door, unit).await,
+                        (_, None) => shard.ask_at(kind, freshness, unit).await,
+                    }
+                }
                 Err(error) => Err(error),
             };
             match outcome {
@@ -135,25 +174,6 @@ impl Shards {
                 outcome => return outcome,
             }
         }
-    }
-}
-
-async fn enter<T, E, F>(
-    shard: &Postgres,
-    bucket: Bucket,
-    is_moving: bool,
-    kind: Kind,
-    unit: &impl Fn(Tx) -> F,
-) -> Outcome<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    let door = Door::Bucket(bucket);
-    match kind {
-        Kind::Write => shard.write_behind(door, unit).await,
-        Kind::Read | Kind::LookUp if is_moving => shard.read_behind(door, unit).await,
-        Kind::Read => shard.read_behind(Door::Open, unit).await,
-        Kind::LookUp => shard.look_up_behind(unit).await,
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Board {
     written: Position,
     /// The highest that somebody wrote or asked for.
     wanted: Position,
+    /// Less than this is read by nobody.
+    floor: Position,
     turn: usize,
 }
 
@@ -52,6 +54,7 @@ impl Board {
             last_primary: None,
             written: Position::default(),
             wanted: Position::default(),
+            floor: Position::default(),
             turn: 0,
         }
     }
@@ -196,6 +199,7 @@ impl Board {
     /// Finds a replica that has `needed`, a different one each time.
     pub(super) fn route(&mut self, needed: Position) -> Route {
         self.turn = self.turn.wrapping_add(1);
+        let needed = needed.max(self.floor);
         let well = || (0..self.views.len()).filter(|server| !self.is_out(*server));
         let fresh = || well().filter(|server| self.views[*server].at.has(needed));
         let count = fresh().count().max(1);
@@ -204,6 +208,12 @@ impl Board {
             None if well().next().is_some() => Route::Wait,
             None => Route::None,
         }
+    }
+
+    /// From now on nobody reads less than `position`.
+    pub(super) fn raise_floor(&mut self, position: Position) -> bool {
+        self.floor = position.max(self.floor);
+        self.want(position)
     }
 
     /// Notes what somebody asks for, and whether a replica that is well does not have it.

@@ -7,18 +7,18 @@ use sqlx::{Either, PgConnection, Row as _};
 use tokio::time::timeout;
 use trellis_consistency::Position;
 
-use super::session::{SLACK, ask};
+use super::session::{SLACK, Tx, ask};
 use crate::{Error, Faults};
 
 /// A COMMIT of a transaction in which a statement has failed undoes it, and reports no
 /// error. The query before it does.
 const COMMIT: &str = "SELECT 1; COMMIT";
 
-/// What comes after a commit, in the same round trip: the timeline, and how far the log
+/// Comes after a commit, in the same round trip: the timeline, and how far the log
 /// is on the disk. What is written, but not flushed, can be a little more than any
 /// replica gets until somebody else writes.
 const POSITION: &str =
-    "; SELECT left(pg_walfile_name(lsn), 8), lsn::text FROM pg_current_wal_flush_lsn() AS lsn";
+    "SELECT left(pg_walfile_name(lsn), 8), lsn::text FROM pg_current_wal_flush_lsn() AS lsn";
 /// How many statements are done when the unit is committed.
 const COMMITTED: usize = 2;
 
@@ -46,7 +46,7 @@ pub(super) async fn commit(
 }
 
 async fn commit_at(connection: &mut PgConnection, limit: Duration) -> Result<Position, Error> {
-    let statements = format!("{COMMIT}{POSITION}");
+    let statements = format!("{COMMIT}; {POSITION}");
     let mut done = 0;
     let mut position = None;
     let answered = timeout(limit + SLACK, async {
@@ -69,6 +69,12 @@ async fn commit_at(connection: &mut PgConnection, limit: Duration) -> Result<Pos
         // It is committed, but nobody could be told where.
         _ => Err(Error::Lost(None)),
     }
+}
+
+/// How far the log of a primary is on the disk.
+pub(super) async fn position(mut tx: Tx) -> Result<Position, Error> {
+    let (timeline, lsn): (String, String) = sqlx::query_as(POSITION).fetch_one(&mut *tx).await?;
+    parse(&timeline, &lsn).ok_or(Error::Lost(None))
 }
 
 /// A timeline in hexadecimal, and a place as `high/low`.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use trellis_consistency::Position;
+use trellis_consistency::{Position, context};
 
 use super::{
-    Door, Postgres, fault,
+    Door, Postgres, commit, fault,
     session::{Mode, Session, Tx},
 };
 use crate::{
@@ -61,6 +61,15 @@ impl Postgres {
         self.operate(kind, self.look_at(freshness, mode, query)).await
     }
 
+    /// From here on no read sees less than the primary has now, whoever asks: what came
+    /// here by other ways than a caller's writes has no token.
+    pub(crate) async fn raise_floor(&self) -> Result<(), Error> {
+        if let Some(watched) = &self.shared.cluster.watched {
+            watched.raise_floor(self.look_up(commit::position).await?);
+        }
+        Ok(())
+    }
+
     async fn look_at<T, E, F>(
         &self,
         freshness: Freshness,
@@ -75,6 +84,7 @@ impl Postgres {
         let look = || Box::pin(self.look(mode, Door::Open, query));
         let Some(watched) = &cluster.watched else { return look().await };
         let needed = match freshness {
+            _ if context::is_strict() => return look().await,
             Freshness::Primary => return look().await,
             Freshness::Session => watched.needed(),
             Freshness::Any => Position::default(),

@@ -225,7 +225,12 @@ impl View {
         let buckets = match known {
             Some(seen) if seen.revision == revision => seen.buckets.clone(),
             // It may be newer than the revision, which is asked for again soon.
-            _ => self.shard.look_up(standings).await?,
+            _ => {
+                let standings = self.shard.look_up(standings).await?;
+                // Nobody reads what came with a bucket from a replica that lacks it.
+                self.shard.raise_floor().await?;
+                standings
+            }
         };
         let seen = Arc::new(Seen { asked, revision, buckets });
         *self.lock() = Some(Arc::clone(&seen));

@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use trellis_api::Sku;
 use trellis_api::id::ReservationId;
 use trellis_storage::idempotency::postgres as idempotency;
-use trellis_storage::{self as storage, Migration, Options, Postgres, PostgresUrl, Tx};
+use trellis_storage::{self as storage, Freshness, Migration, Options, Postgres, PostgresUrl, Tx};
 
 use self::reserve::{Turnstile, Wanted};
 use crate::domain::{
@@ -58,12 +58,21 @@ impl PostgresStore {
         let database = Postgres::open(url, MIGRATIONS, options).await?;
         Ok(Self { database, turnstile: Turnstile::default() })
     }
+
+    /// Looks up what is shown and decides nothing: a replica will do that has what the
+    /// caller did.
+    async fn seen<T, F>(&self, query: impl Fn(Tx) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.database.look_up_at(Freshness::Session, query).await
+    }
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn products_after(&self, after: Option<Sku>, limit: u32) -> Result<Vec<Product>, Error> {
-        self.database.look_up(|tx| catalogue::after(tx, after.as_ref(), limit)).await
+        self.seen(|tx| catalogue::after(tx, after.as_ref(), limit)).await
     }
 
     async fn search(
@@ -73,11 +82,11 @@ impl Store for PostgresStore {
         limit: u32,
     ) -> Result<Vec<Found>, Error> {
         let Some(query) = words::query(&words) else { return Ok(Vec::new()) };
-        self.database.look_up(|tx| catalogue::search(tx, &query, after.as_ref(), limit)).await
+        self.seen(|tx| catalogue::search(tx, &query, after.as_ref(), limit)).await
     }
 
     async fn products(&self, skus: Vec<Sku>) -> Result<Vec<StockedProduct>, Error> {
-        self.database.look_up(|tx| catalogue::find(tx, &skus)).await
+        self.seen(|tx| catalogue::find(tx, &skus)).await
     }
 
     async fn upsert_products(

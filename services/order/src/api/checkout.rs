@@ -9,6 +9,7 @@ use trellis_api::Money;
 use trellis_api::error::Violation;
 use trellis_api::id::OrderId;
 use trellis_api::order::v1::CheckoutResponse;
+use trellis_consistency::context;
 
 use crate::answer;
 use crate::catalog;
@@ -65,7 +66,9 @@ impl Parts {
             return Err(Error::CartEmpty);
         }
         let skus = lines.iter().map(|line| &line.sku);
-        let products = catalog::products(&self.peers, skus, catalog::until()).await?;
+        // What is charged is what the inventory has, and not what a replica has of it.
+        let found = catalog::products(&self.peers, skus, catalog::until());
+        let products = context::strictly(Box::pin(found)).await?;
         let (items, total) = price(&lines, &products).map_err(|error| match error {
             PriceError::UnknownProduct { index } if from_cart => {
                 Error::CartStale { sku: lines[index].sku.clone() }

@@ -160,3 +160,15 @@ fn what_was_asked_for_is_outstanding_until_all_that_are_well_have_it() {
     assert!(!board.is_outstanding(2), "nobody waits for one that is out");
     assert_eq!(board.written(), at(1, 150));
 }
+
+#[test]
+fn below_the_floor_nobody_is_read_from_whatever_is_needed() {
+    let now = Instant::now();
+    let mut board = board(now);
+    assert!(board.raise_floor(at(1, 120)));
+    assert_eq!(board.route(Position::default()), Route::Wait);
+    board.hear(2, replica(1, 120), now);
+    assert_eq!(board.route(Position::default()), Route::Replica(2));
+    board.raise_floor(at(1, 110));
+    assert_eq!(board.route(at(1, 100)), Route::Replica(2), "it does not sink");
+}

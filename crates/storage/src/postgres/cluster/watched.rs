@@ -113,6 +113,14 @@ impl Watched {
         }
     }
 
+    /// From now on nobody reads less than `position`.
+    pub(in crate::postgres) fn raise_floor(&self, position: Position) {
+        let is_outstanding = self.board().raise_floor(position);
+        if is_outstanding {
+            self.hurry();
+        }
+    }
+
     /// The caller has seen what the primary has: what comes after must see what this
     /// process has written until now.
     pub(in crate::postgres) fn saw_primary(&self) {

@@ -3,6 +3,7 @@
 mod clerks;
 mod moving;
 mod owning;
+mod replicas;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! What reads see.
 
-use trellis_consistency::Tokens;
+use trellis_consistency::{Tokens, context};
 use trellis_storage::{Error, Freshness, Tx};
 use trellis_telemetry::Metrics;
 
@@ -63,6 +63,8 @@ async fn what_a_replica_does_not_have_yet_is_read_from_the_primary_and_all_else_
     assert_eq!(mine.await.unwrap(), 33);
     assert_eq!(cluster.count(Freshness::Session).await.unwrap(), 33, "this process wrote it");
     assert_eq!(cluster.count(Freshness::Primary).await.unwrap(), 33);
+    let strictly = context::strictly(Box::pin(cluster.count(Freshness::Any)));
+    assert_eq!(strictly.await.unwrap(), 33, "it decides a write");
 
     cluster.replica.resume_replay().await;
     cluster.replica.catch_up(&cluster.primary).await;
