@@ -3,6 +3,7 @@
 //! A list of databases in another order would send users to where they are not, so each
 //! database knows its place, and a process with another list does not start.
 
+use sqlx::Connection as _;
 use trellis_api::id::BUCKETS;
 
 use super::map::revise;
@@ -68,8 +69,11 @@ async fn place_all(shards: &[Postgres]) -> Result<(), Error> {
         };
         let bound = |bucket: usize| i16::try_from(bucket).unwrap_or(i16::MAX);
         let (first, end) = (bound(share.start), bound(share.end));
-        let unit = async |mut tx: Tx| self::place(&mut tx, bound(place), first, end, is_new).await;
-        shard.write(unit).await?;
+        // As with migrations, this is no unit of work, which a test may let fail.
+        let mut connection = shard.apart().await?;
+        let mut transaction = connection.begin().await.map_err(Error::from)?;
+        self::place(&mut transaction, bound(place), first, end, is_new).await?;
+        transaction.commit().await.map_err(Error::from)?;
     }
     Ok(())
 }

@@ -1,0 +1,200 @@
+#!/usr/bin/env bash
+# Breaks one engine of a fleet after the other while customers buy, and audits the
+# records at the end: nothing may be lost, oversold or charged twice. Prints the table
+# of docs/reliability.md.
+#
+#   scripts/faults.sh [FAULT]...
+#
+#   SECONDS_EACH  how long customers buy around each fault [default: 12]
+#
+# Needs Postgres, NATS and Redis on the machine (Debian: postgresql, nats-server,
+# redis-server).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/processes.sh
+. scripts/postgres.sh
+
+seconds=${SECONDS_EACH:-12}
+acknowledged=$work/acknowledged
+sku=MUG-350ML-BLUE
+# The fault begins and ends at these moments of a round.
+begin=3
+end=6
+
+all=(
+  none
+  order-process-killed
+  postgres-connections-cut
+  postgres-killed
+  replica-stopped
+  replica-paused
+  postgres-paused
+  nats-killed
+  nats-wiped
+  redis-killed
+  redis-flushed
+  redis-paused
+  primary-lost-and-replica-promoted
+)
+
+nats_run() {
+  nats-server -js -sd "$work/nats" -a 127.0.0.1 -p "$nats_port" >>"$work/nats.log" 2>&1 &
+  pids[nats]=$!
+}
+
+redis_run() {
+  redis-server --bind 127.0.0.1 --port "$redis_port" --save '' --appendonly no \
+    --dir "$work" >>"$work/redis.log" 2>&1 &
+  pids[redis]=$!
+}
+
+end_process() {
+  kill -KILL "${pids[$1]}"
+  wait "${pids[$1]}" 2>/dev/null || true
+  unset "pids[$1]"
+}
+
+# break_it FAULT, mend FAULT: what happens at the two moments.
+break_it() {
+  case $1 in
+    none) ;;
+    order-process-killed) end_process order1 ;;
+    postgres-connections-cut)
+      postgres_ask "$postgres_port" "SELECT count(pg_terminate_backend(pid))
+        FROM pg_stat_activity WHERE application_name = 'trellis'" >/dev/null
+      ;;
+    postgres-killed) postgres_kill postgres ;;
+    postgres-paused) postgres_signal STOP ;;
+    replica-stopped) postgres_kill replica ;;
+    replica-paused) postgres_ask "$postgres_replica_port" 'SELECT pg_wal_replay_pause()' ;;
+    nats-killed) end_process nats ;;
+    nats-wiped)
+      end_process nats
+      rm -rf "$work/nats"
+      ;;
+    redis-killed) end_process redis ;;
+    redis-flushed) redis-cli -p "$redis_port" flushall >/dev/null ;;
+    redis-paused) kill -STOP "${pids[redis]}" ;;
+    primary-lost-and-replica-promoted) postgres_kill postgres ;;
+    *) fail "what is $1? One of: ${all[*]}" ;;
+  esac
+}
+
+mend() {
+  case $1 in
+    none | postgres-connections-cut | redis-flushed) ;;
+    # Another of its kind goes on with what it had.
+    order-process-killed) ;;
+    postgres-killed) postgres_run postgres "$work/postgres/data" "$postgres_port" ;;
+    postgres-paused) postgres_signal CONT ;;
+    replica-stopped) postgres_run replica "$work/postgres/replica" "$postgres_replica_port" ;;
+    replica-paused) postgres_ask "$postgres_replica_port" 'SELECT pg_wal_replay_resume()' ;;
+    nats-killed | nats-wiped) nats_run ;;
+    redis-killed) redis_run ;;
+    redis-paused) kill -CONT "${pids[redis]}" ;;
+    primary-lost-and-replica-promoted)
+      postgres_ask "$postgres_replica_port" 'SELECT pg_promote()' >/dev/null
+      ;;
+  esac
+}
+
+# postgres_signal SIGNAL [NAME]: to a server and all that it has started.
+postgres_signal() {
+  local pid=${pids[${2:-postgres}]} family
+  mapfile -t family < <(pgrep -P "$pid")
+  kill "-$1" "$pid" "${family[@]}" 2>/dev/null || true
+}
+
+# All of it at once, as with the machine.
+postgres_kill() {
+  postgres_signal KILL "$1"
+  wait "${pids[$1]}" 2>/dev/null || true
+  unset "pids[$1]"
+}
+
+fleet() {
+  local role number peers urls
+  export TRELLIS_ADMIN_TOKEN TRELLIS_NATS TRELLIS_REDIS
+  TRELLIS_ADMIN_TOKEN=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+  postgres_start
+  for role in user order; do
+    postgres_database "${role}_1"
+    urls=TRELLIS_${role^^}_DATABASE
+    export "$urls=${!urls} postgres://postgres@127.0.0.1:$postgres_port/${role}_1"
+  done
+  postgres_replica
+  nats_port=$(free_port)
+  redis_port=$(free_port)
+  TRELLIS_NATS=nats://127.0.0.1:$nats_port
+  TRELLIS_REDIS=redis://127.0.0.1:$redis_port
+  nats_run
+  redis_run
+  timeout 60 "$binary" migrate
+  for role in inventory payment recommendation order user; do
+    peers=()
+    for number in 1 2; do
+      [ "$role$number" != payment2 ] || continue
+      start "$role$number" "$role"
+      peers+=("http://${address[$role$number]}")
+    done
+    export "TRELLIS_PEERS_${role^^}=$(IFS=,; echo "${peers[*]}")"
+  done
+  start gateway gateway
+}
+
+# Customers buy, and meanwhile it breaks and is mended.
+round() {
+  local fault=$1 answer=$work/answer.json
+  rm -f "$work/healed"
+  python3 scripts/faults_probe.py "http://${address[gateway]}" "$sku" "$seconds" \
+    "$work/healed" "$acknowledged" >"$answer" &
+  pids[probe]=$!
+  sleep "$begin"
+  break_it "$fault"
+  sleep "$((end - begin))"
+  mend "$fault"
+  : >"$work/healed"
+  wait "${pids[probe]}"
+  unset 'pids[probe]'
+  jq -e '.bought > 0 and .given_up == 0 and (.refused | length) == 0' "$answer" >/dev/null ||
+    fail "$fault: $(cat "$answer")"
+  jq -r --arg fault "${fault//-/ }" '"| \($fault) | \(.bought) | \(.later) | \(.longest_gap_seconds) s | \(
+    if .back_after_seconds == null then "-" else "\(.back_after_seconds) s" end) |"' "$answer"
+}
+
+# Every order that somebody was told of is there, and the books agree.
+settle() {
+  local role lost
+  for role in gateway user2 user1 order2 order1 recommendation2 recommendation1 payment1 \
+    inventory2 inventory1; do
+    [ -z "${pids[$role]:-}" ] || stop "$role"
+  done
+  timeout 300 "$binary" audit
+  lost=$(comm -23 <(sort "$acknowledged") <(confirmed | sort) | wc -l)
+  say "$(wc -l <"$acknowledged") purchases acknowledged, $lost of them lost"
+  [ "$lost" = 0 ] || fail 'orders were lost'
+}
+
+# The ids of all confirmed orders, as the outbox has told of them.
+confirmed() {
+  local database port=$postgres_port
+  [ -n "${pids[postgres]:-}" ] || port=$postgres_replica_port
+  for database in order order_1; do
+    "$postgres_programs/psql" -h 127.0.0.1 -p "$port" -U postgres -d "$database" \
+      -tAqc "SELECT subject FROM outbox WHERE kind = 'order.confirmed'"
+  done
+}
+
+build
+command -v nats-server redis-server redis-cli jq pgrep >/dev/null ||
+  fail 'nats-server, redis-server, redis-cli, jq and pgrep are needed'
+say 'a fleet on Postgres with a replica and two shards, NATS and Redis'
+fleet
+say "customers buy for $seconds s around each fault, which lasts from second $begin to $end"
+echo '| fault | bought | told to repeat | longest gap | back after |'
+echo '|---|---|---|---|---|'
+if [ $# = 0 ]; then set -- "${all[@]}"; fi
+for fault in "$@"; do
+  round "$fault"
+done
+settle
