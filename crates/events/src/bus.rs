@@ -14,7 +14,7 @@ use crate::Event;
 
 pub use archive::{Archive, Stream};
 pub use direct::{Direct, Subscriber};
-pub use jetstream::{JetStream, NatsUrl, NatsUrlError, Options, Publisher};
+pub use jetstream::{Contents, JetStream, NatsUrl, NatsUrlError, Options, Publisher};
 
 /// Carries events.
 #[async_trait::async_trait]

@@ -73,6 +73,10 @@ pub trait Outbox: Send + Sync {
     /// What is not published yet.
     async fn backlog(&self) -> Result<Backlog, Error>;
 
+    /// What buses keep of what was published at `since` or later, stream by stream. Reads
+    /// all of these rows.
+    async fn deposits(&self, since: Option<OffsetDateTime>) -> Result<Vec<Deposit>, Error>;
+
     /// Forgets rows published before `before`, looking only at the `limit`
     /// oldest rows; says how many went.
     async fn purge(&self, before: OffsetDateTime, limit: u32) -> Result<usize, Error>;
@@ -144,10 +148,25 @@ pub struct Kept {
 pub enum Lost {
     /// All that it kept.
     All,
+    /// All that was published then or later.
+    Since(OffsetDateTime),
     /// What it kept in any stream but this one.
     Elsewhere(Arc<str>),
     /// What had a higher place in the stream than this.
     Above(Receipt),
+}
+
+/// What a bus keeps of an outbox in one stream, as far as the outbox knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deposit {
+    /// Names the stream, as receipts do.
+    pub stream: Arc<str>,
+    /// How many events.
+    pub count: u64,
+    /// The highest place of one of them.
+    pub highest: u64,
+    /// When the last of them was published.
+    pub last: OffsetDateTime,
 }
 
 /// What is not published yet.
@@ -181,9 +200,18 @@ struct Ranges<'a> {
 }
 
 impl Lost {
+    /// When the rows were published at the earliest.
+    fn since(&self) -> OffsetDateTime {
+        match self {
+            Self::Since(since) => *since,
+            _ => OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
     fn ranges(&self) -> Ranges<'_> {
         match self {
-            Self::All => Ranges { beyond: Some(""), ..Ranges::default() },
+            // The rows of both are beyond the empty name; see `since`.
+            Self::All | Self::Since(_) => Ranges { beyond: Some(""), ..Ranges::default() },
             Self::Elsewhere(stream) => {
                 Ranges { below: Some(stream), beyond: Some(stream), ..Ranges::default() }
             }

@@ -9,6 +9,7 @@ mod heal;
 mod meters;
 mod pace;
 mod publish;
+mod rebuild;
 mod report;
 
 use std::iter;
@@ -32,7 +33,7 @@ use pace::Pace;
 use report::report;
 
 pub use backlog::BacklogGauge;
-pub use heal::rebuild;
+pub use rebuild::Rebuild;
 
 /// The most rows that are delivered at once.
 pub const BATCH: u32 = 256;

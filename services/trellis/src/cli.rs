@@ -1,6 +1,7 @@
 //! The command line.
 
 mod shard;
+mod since;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::role::Role;
 
 pub use self::shard::{Buckets, Shard, Sharded, Which};
+pub use since::Since;
 
 /// A shop that starts as one process and grows into a fleet.
 #[derive(Debug, Parser)]
@@ -51,6 +53,9 @@ pub enum Command {
     /// Look at the databases that share the customers, and move some from one to another.
     #[command(subcommand)]
     Shard(Shard),
+    /// See how events get on, and send those again that a broker has lost.
+    #[command(subcommand)]
+    Events(Events),
     /// Check that the records of all services agree; exits with 1 when they do not.
     Audit(Audit),
     /// Bring every database up to date, and stop.
@@ -176,6 +181,38 @@ pub enum Dlq {
         #[command(flatten)]
         shop: Shop,
     },
+}
+
+/// Events on their way from the services that tell them.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Events {
+    /// Show what waits to be published, and whether the broker has what it was given.
+    ///
+    /// Reads the databases, whether or not a shop is running on them, and asks the broker of
+    /// `TRELLIS_NATS`, if that is set. Exits with 1 when the broker lacks events.
+    Status {
+        /// Whose; without any, of all services that tell events.
+        services: Vec<Teller>,
+    },
+    /// Fill a stream again that was lost, from the events that services still keep.
+    #[command(after_long_help = include_str!("commands/events/rebuild.txt"))]
+    Rebuild {
+        /// Whose; without any, of all services that tell events.
+        services: Vec<Teller>,
+        /// Only events that were published since then: a time, such as 2026-11-22T10:00:00Z,
+        /// or how long ago, such as 90s, 15m, 2h or 3d.
+        #[arg(long, value_name = "TIME")]
+        since: Option<Since>,
+    },
+}
+
+/// A service that tells events and keeps them for a week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Teller {
+    /// Deleted accounts.
+    User,
+    /// Orders.
+    Order,
 }
 
 /// Which records to check.

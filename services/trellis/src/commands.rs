@@ -2,6 +2,7 @@
 
 mod audit;
 mod dlq;
+mod events;
 mod healthcheck;
 mod import;
 mod load;
@@ -37,6 +38,7 @@ async fn obey(cli: Cli, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
         Some(Command::Load(load)) => load::run(load).await,
         Some(Command::Dlq(dlq)) => dlq::run(dlq, &config).await,
         Some(Command::Shard(shard)) => shard::run(shard, &config).await,
+        Some(Command::Events(events)) => events::run(events, &config).await,
         Some(Command::Audit(audit)) => audit::run(audit, config).await,
         Some(Command::Migrate) => migrate::run(&config).await,
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(healthcheck).await,

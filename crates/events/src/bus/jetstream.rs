@@ -52,6 +52,19 @@ impl Options {
     }
 }
 
+/// What is in the stream at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// Names this life of the stream, as receipts do.
+    pub stream: Arc<str>,
+    /// How many events, of all services.
+    pub count: u64,
+    /// The place of the oldest.
+    pub first: u64,
+    /// The highest place that was ever given in this life.
+    pub last: u64,
+}
+
 /// A connection to JetStream, made when it is needed and then kept up for ever. Clones are
 /// one.
 #[derive(Clone)]
@@ -69,6 +82,12 @@ impl JetStream {
     /// The bus of the service `service`, which is a word.
     pub fn publisher(&self, service: &'static str) -> Publisher {
         Publisher::new(Arc::clone(&self.connection), service, &self.metrics)
+    }
+
+    /// Looks at the stream, and makes none; an error says why it cannot be looked at.
+    /// Waits at most 5 s for a connection.
+    pub async fn look(&self) -> Result<Option<Contents>, String> {
+        self.connection.contents().await
     }
 
     /// Hands a consumer what it wants to hear, until a stop is requested; what is in hand

@@ -15,7 +15,7 @@ use trellis_storage::lease::postgres as lease;
 use trellis_storage::{Error, Migration, Postgres, Tx};
 use uuid::Uuid;
 
-use super::{Backlog, Claim, Due, Kept, LEASE, Lost, Outbox, Settlement, Verdict};
+use super::{Backlog, Claim, Deposit, Due, Kept, LEASE, Lost, Outbox, Settlement, Verdict};
 use crate::Event;
 use crate::bus::Delivery;
 
@@ -128,6 +128,10 @@ impl Outbox for PostgresOutbox {
 
     async fn backlog(&self) -> Result<Backlog, Error> {
         self.database.look_up(backlog).await
+    }
+
+    async fn deposits(&self, since: Option<OffsetDateTime>) -> Result<Vec<Deposit>, Error> {
+        self.database.look_up(|tx| receipts::deposits(tx, since)).await
     }
 
     async fn purge(&self, before: OffsetDateTime, limit: u32) -> Result<usize, Error> {

@@ -13,7 +13,7 @@ use trellis_api::timestamp;
 use trellis_storage::{Error, Sqlite, from_micros, lease, micros};
 use uuid::Uuid;
 
-use super::{Backlog, Claim, Due, Kept, LEASE, Lost, Outbox, Settlement, Verdict};
+use super::{Backlog, Claim, Deposit, Due, Kept, LEASE, Lost, Outbox, Settlement, Verdict};
 use crate::Event;
 use crate::bus::{Delivery, Receipt};
 
@@ -88,6 +88,10 @@ impl Outbox for SqliteOutbox {
 
     async fn backlog(&self) -> Result<Backlog, Error> {
         self.database.read(backlog).await
+    }
+
+    async fn deposits(&self, since: Option<OffsetDateTime>) -> Result<Vec<Deposit>, Error> {
+        self.database.read(move |tx| receipts::deposits(tx, since)).await
     }
 
     async fn purge(&self, before: OffsetDateTime, limit: u32) -> Result<usize, Error> {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use trellis_chassis::Clock;
 use trellis_storage::Error;
 use trellis_telemetry::Metrics;
 use trellis_telemetry::metrics::{Counter, Definition, Unit};
@@ -29,7 +28,7 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// How long after a failure it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How many rows one write makes due; others need the database too.
-const LIMIT: u32 = 1_000;
+pub(super) const LIMIT: u32 = 1_000;
 
 /// What a relay knows of how its outbox and the bus agree.
 #[derive(Debug)]
@@ -138,12 +137,6 @@ impl Healer {
 /// The outcomes of a batch that is not published before outbox and bus agree.
 pub(super) fn not_compared(count: usize) -> Vec<Outcome> {
     vec![Outcome::Unreachable("not compared with the bus".to_owned()); count]
-}
-
-/// Makes all due again that any stream keeps, for one that was lost with all that its
-/// consumers had not heard; says how many events that are. Inboxes know what was applied.
-pub async fn rebuild(outbox: &dyn Outbox, clock: &dyn Clock) -> Result<u64, Error> {
-    unpublish(outbox, &Lost::All, clock.now()).await
 }
 
 /// The highest place whose event is still there, if that is not the highest of all; 0 where

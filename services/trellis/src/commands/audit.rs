@@ -65,7 +65,7 @@ async fn read(config: Config) -> anyhow::Result<Vec<AuditCheck>> {
     checks.context("the audit failed")
 }
 
-fn check_presence(database: &Url) -> anyhow::Result<()> {
+pub(super) fn check_presence(database: &Url) -> anyhow::Result<()> {
     let Some(path) = database.path() else { return Ok(()) };
     anyhow::ensure!(
         path.exists(),

@@ -13,6 +13,7 @@ mod canary;
 mod command_line;
 mod crash_points;
 mod edges;
+mod events;
 mod faults;
 mod full_disk;
 mod journey;

@@ -12,9 +12,10 @@ use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind};
 use async_nats::{ConnectOptions, Event};
 use tokio::sync::{Mutex, OnceCell};
+use tokio::time::{sleep, timeout};
 
 use super::url::Login;
-use super::{Options, message, stream};
+use super::{Contents, Options, message, stream};
 use crate::Backoff;
 use crate::bus::{Archive, Stream};
 use crate::consumer::chain;
@@ -29,6 +30,10 @@ const RECONNECT: Backoff =
     Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(2) };
 /// How often a silent connection is asked whether it is there.
 const PING: Duration = Duration::from_secs(5);
+/// How long somebody who only wants to know waits for a connection, and how often it is
+/// looked for.
+const LOOKS: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(50);
 /// The most commands that wait to be sent, and messages that wait to be read.
 const QUEUE: usize = 1_024;
 
@@ -86,14 +91,34 @@ impl Connection {
 
     async fn look(&self, context: &Context, epoch: u64) -> Result<(Session, Info), String> {
         let info = stream::ensure(context, self.options.replicas).await?;
-        let made = info.created.unix_timestamp_nanos();
         let session = Session {
             epoch,
             context: context.clone(),
-            stream: format!("{}@{made}", stream::NAME).into(),
+            stream: life(&info),
             highest: Arc::new(AtomicU64::new(info.state.last_sequence)),
         };
         Ok((session, info))
+    }
+
+    /// Looks at the stream for somebody who only wants to know.
+    pub(super) async fn contents(&self) -> Result<Option<Contents>, String> {
+        let connected = async {
+            loop {
+                match self.connected().await {
+                    Ok(context) => return context,
+                    Err(_) => sleep(LOOK).await,
+                }
+            }
+        };
+        let context = timeout(LOOKS, connected).await;
+        let context = context.map_err(|_| "no server answers".to_owned())?;
+        let info = stream::find(context).await?;
+        Ok(info.map(|info| Contents {
+            stream: life(&info),
+            count: info.state.messages,
+            first: info.state.first_sequence,
+            last: info.state.last_sequence,
+        }))
     }
 
     /// What is sent without a connection waits in the client, and would come late.
@@ -187,6 +212,11 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("url", &self.options.url).finish_non_exhaustive()
     }
+}
+
+/// Names a life of a stream.
+fn life(info: &Info) -> Arc<str> {
+    format!("{}@{}", stream::NAME, info.created.unix_timestamp_nanos()).into()
 }
 
 fn report(event: &Event) {

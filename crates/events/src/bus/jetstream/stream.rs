@@ -21,15 +21,11 @@ const MAX_MESSAGE: i32 = (256 + 16) * 1024;
 
 /// Makes the stream, or makes it what it should be; what others have set besides stays.
 pub(super) async fn ensure(context: &Context, replicas: usize) -> Result<Info, String> {
-    let found = match context.get_stream(NAME).await {
-        Ok(stream) => stream.cached_info().clone(),
-        Err(error) if is_missing(&error.kind()) => {
-            let made = context.create_stream(config(Config::default(), replicas)).await;
-            let made = made.map_err(|error| chain(&error))?;
-            tracing::info!(stream = NAME, "stream was made");
-            return Ok(made.cached_info().clone());
-        }
-        Err(error) => return Err(chain(&error)),
+    let Some(found) = find(context).await? else {
+        let made = context.create_stream(config(Config::default(), replicas)).await;
+        let made = made.map_err(|error| chain(&error))?;
+        tracing::info!(stream = NAME, "stream was made");
+        return Ok(made.cached_info().clone());
     };
     let wanted = config(found.config.clone(), replicas);
     if wanted == found.config {
@@ -37,6 +33,15 @@ pub(super) async fn ensure(context: &Context, replicas: usize) -> Result<Info, S
     }
     tracing::warn!(stream = NAME, "stream is not as it should be, and is changed");
     context.update_stream(wanted).await.map_err(|error| chain(&error))
+}
+
+/// What the server says of it; `None` where there is none.
+pub(super) async fn find(context: &Context) -> Result<Option<Info>, String> {
+    match context.get_stream(NAME).await {
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Err(error) if is_missing(&error.kind()) => Ok(None),
+        Err(error) => Err(chain(&error)),
+    }
 }
 
 /// `DiscardPolicy::New`: a stream that is full must not drop what nobody has heard yet.

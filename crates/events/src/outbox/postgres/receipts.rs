@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use trellis_storage::{Error, Tx};
 use uuid::Uuid;
 
-use crate::outbox::{Kept, Lost, Ranges};
+use crate::outbox::{Deposit, Kept, Lost, Ranges};
 
 pub(super) async fn kept(mut tx: Tx, stream: &str, skip: u32) -> Result<Option<Kept>, Error> {
     let row: Option<(Uuid, i64)> = sqlx::query_as(
@@ -26,7 +26,8 @@ pub(super) async fn kept(mut tx: Tx, stream: &str, skip: u32) -> Result<Option<K
     }))
 }
 
-/// Ranges of the index: an inequality would read all of it.
+/// Ranges of the index: an inequality would read all of it. The newest come first, so that
+/// who wants what is new does not read all that is old each time.
 pub(super) async fn unpublish(
     mut tx: Tx,
     lost: &Lost,
@@ -49,9 +50,12 @@ pub(super) async fn unpublish(
                   AND published_time <= $6
                 UNION ALL
                SELECT sequence
-                 FROM outbox
-                WHERE stream > $2
-                  AND published_time <= $6
+                 FROM (SELECT sequence
+                         FROM outbox
+                        WHERE stream > $2
+                          AND published_time BETWEEN $7 AND $6
+                        ORDER BY stream DESC, stream_sequence DESC
+                        LIMIT $5) AS newest
                 UNION ALL
                SELECT sequence
                  FROM outbox
@@ -67,7 +71,34 @@ pub(super) async fn unpublish(
     .bind(above)
     .bind(i64::from(limit))
     .bind(now)
+    .bind(lost.since())
     .execute(&mut *tx)
     .await?;
     Ok(usize::try_from(unpublished.rows_affected()).unwrap_or(usize::MAX))
+}
+
+pub(super) async fn deposits(
+    mut tx: Tx,
+    since: Option<OffsetDateTime>,
+) -> Result<Vec<Deposit>, Error> {
+    let rows: Vec<(String, i64, i64, OffsetDateTime)> = sqlx::query_as(
+        "
+        SELECT stream, count(*), max(stream_sequence), max(published_time)
+          FROM outbox
+         WHERE stream IS NOT NULL
+           AND published_time >= $1
+         GROUP BY stream
+         ORDER BY stream
+        ",
+    )
+    .bind(since.unwrap_or(OffsetDateTime::UNIX_EPOCH))
+    .fetch_all(&mut *tx)
+    .await?;
+    let deposit = |(stream, count, highest, last): (String, i64, i64, _)| Deposit {
+        stream: stream.into(),
+        count: count.unsigned_abs(),
+        highest: highest.cast_unsigned(),
+        last,
+    };
+    Ok(rows.into_iter().map(deposit).collect())
 }

@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use time::OffsetDateTime;
-use trellis_storage::{Error, micros};
+use trellis_storage::{Error, from_micros, micros};
 
-use crate::outbox::{Kept, Lost, Ranges};
+use crate::outbox::{Deposit, Kept, Lost, Ranges};
 
 pub(super) fn kept(tx: &Connection, stream: &str, skip: u32) -> Result<Option<Kept>, Error> {
     let mut statement = tx.prepare_cached(
@@ -23,7 +23,8 @@ pub(super) fn kept(tx: &Connection, stream: &str, skip: u32) -> Result<Option<Ke
     Ok(statement.query_row((stream, skip), read).optional()?)
 }
 
-/// Ranges of the index: an inequality would read all of it.
+/// Ranges of the index: an inequality would read all of it. The newest come first, so that
+/// who wants what is new does not read all that is old each time.
 pub(super) fn unpublish(
     tx: &Connection,
     lost: &Lost,
@@ -46,9 +47,12 @@ pub(super) fn unpublish(
                   AND published_time <= ?6
                 UNION ALL
                SELECT sequence
-                 FROM outbox
-                WHERE stream > ?2
-                  AND published_time <= ?6
+                 FROM (SELECT sequence
+                         FROM outbox
+                        WHERE stream > ?2
+                          AND published_time BETWEEN ?7 AND ?6
+                        ORDER BY stream DESC, stream_sequence DESC
+                        LIMIT ?5) AS newest
                 UNION ALL
                SELECT sequence
                  FROM outbox
@@ -58,5 +62,33 @@ pub(super) fn unpublish(
                 LIMIT ?5)
         ",
     )?;
-    Ok(statement.execute((below, beyond, within, above, limit, micros(now)))?)
+    let since = micros(lost.since());
+    Ok(statement.execute((below, beyond, within, above, limit, micros(now), since))?)
+}
+
+pub(super) fn deposits(
+    tx: &Connection,
+    since: Option<OffsetDateTime>,
+) -> Result<Vec<Deposit>, Error> {
+    let mut statement = tx.prepare_cached(
+        "
+        SELECT stream, count(*), max(stream_sequence), max(published_time)
+          FROM outbox
+         WHERE stream IS NOT NULL
+           AND published_time >= ?1
+         GROUP BY stream
+         ORDER BY stream
+        ",
+    )?;
+    let read = |row: &Row<'_>| {
+        let (stream, count, highest): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Deposit {
+            stream: stream.into(),
+            count: count.unsigned_abs(),
+            highest: highest.cast_unsigned(),
+            last: from_micros(row.get(3)?),
+        })
+    };
+    let rows = statement.query_map([since.map_or(0, micros)], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -1,9 +1,11 @@
 //! Servers that die and servers that forget.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join;
-use trellis_events::relay;
+use trellis_chassis::Clock as _;
+use trellis_events::relay::Rebuild;
 
 use super::{Scene, subjects, tell, until};
 
@@ -118,7 +120,7 @@ async fn a_publisher_learns_of_a_loss_though_others_have_filled_it_up() {
     });
     stranger.publish(events.collect()).await;
     bus.ready().await;
-    scene.clock.advance(std::time::Duration::from_secs(61));
+    scene.clock.advance(Duration::from_secs(61));
     relay.step().await.unwrap();
 
     // The rows 0, 1, 3 and 7 from the top: 7 is there.
@@ -152,10 +154,65 @@ async fn a_stream_is_built_again_from_the_outbox() {
     scene.applied(&subjects("order", 30)).await;
     scene.published().await;
 
-    let outbox = scene.publisher.outbox.as_ref();
-    assert_eq!(relay::rebuild(outbox, &scene.clock).await.unwrap(), 30);
+    let rebuild = Rebuild::new(Arc::clone(&scene.publisher.outbox), None, &scene.clock);
+    assert_eq!(rebuild.count().await.unwrap(), 30);
+    assert_eq!(rebuild.step().await.unwrap(), 30);
+    assert_eq!(rebuild.step().await.unwrap(), 0);
 
     scene.consumer.handled(60).await;
     scene.applied(&subjects("order", 30)).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn of_what_was_published_only_what_is_asked_for_becomes_due_again() {
+    let Some(scene) = Scene::new().await else { return };
+    let bus = scene.bus().await;
+    let mut relay = scene.publisher.relay_over(bus);
+    tell(&scene.publisher, &subjects("old", 1_500)).await;
+    while scene.publisher.outbox.backlog().await.unwrap().count != 0 {
+        relay.step().await.unwrap();
+    }
+    scene.clock.advance(Duration::from_secs(1));
+    let since = scene.clock.now();
+    tell(&scene.publisher, &subjects("new", 3)).await;
+    relay.step().await.unwrap();
+    scene.published().await;
+
+    let rebuild = |since| Rebuild::new(Arc::clone(&scene.publisher.outbox), since, &scene.clock);
+    let some = rebuild(Some(since));
+    assert_eq!(some.count().await.unwrap(), 3);
+    assert_eq!((some.step().await.unwrap(), some.step().await.unwrap()), (3, 0));
+    assert_eq!(some.left().await.unwrap(), Some(3));
+
+    // Left in the middle, it has made a part due and lost nothing.
+    let all = rebuild(None);
+    assert_eq!(all.step().await.unwrap(), 1_000);
+    assert_eq!(rebuild(None).count().await.unwrap(), 500);
+    assert_eq!(all.left().await.unwrap(), Some(1_003));
+    while all.left().await.unwrap().is_some() {
+        relay.step().await.unwrap();
+    }
+    assert_eq!(rebuild(None).count().await.unwrap(), 1_503);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn who_only_looks_makes_no_stream() {
+    let Some(scene) = Scene::new().await else { return };
+    let looker = scene.connect();
+    assert_eq!(looker.look().await, Ok(None));
+
+    scene.publish();
+    tell(&scene.publisher, &subjects("order", 7)).await;
+    scene.published().await;
+
+    let contents = looker.look().await.unwrap().unwrap();
+    assert_eq!((contents.count, contents.first, contents.last), (7, 1, 7));
+    let deposits = scene.publisher.outbox.deposits(None).await.unwrap();
+    assert_eq!(deposits.len(), 1);
+    assert_eq!((&deposits[0].stream, deposits[0].highest), (&contents.stream, contents.last));
+    scene.nats.kill();
+    assert!(scene.connect().look().await.is_err());
     scene.end().await;
 }
