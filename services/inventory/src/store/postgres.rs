@@ -45,6 +45,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "inventory_0003_move_units",
         sql: include_str!("../../migrations/postgres/0003_move_units.sql"),
     },
+    Migration {
+        name: "inventory_0004_steady_plans",
+        sql: include_str!("../../migrations/postgres/0004_steady_plans.sql"),
+    },
     idempotency::MIGRATION,
 ];
 

@@ -5,6 +5,7 @@
 mod hunt;
 mod imports;
 mod order;
+mod plans;
 mod sweep;
 
 use std::sync::Arc;
