@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use trellis_events::bus::{JetStream, Options};
 use trellis_events::outbox::Outbox;
+use trellis_events::relay;
 use trellis_telemetry::Metrics;
 
 use crate::cli::{Events, Teller};
@@ -42,15 +43,21 @@ impl Teller {
         }
     }
 
-    /// Opens its database.
-    async fn outbox(self, config: &Config, read_only: bool) -> anyhow::Result<Arc<dyn Outbox>> {
+    /// Opens its databases; each has an outbox with a name of its own.
+    async fn outboxes(
+        self,
+        config: &Config,
+        read_only: bool,
+    ) -> anyhow::Result<Vec<(&'static str, Arc<dyn Outbox>)>> {
         let database = config.database(self.role()).context("it keeps records")?;
         super::audit::check_presence(&database)?;
         let options = trellis_storage::Options { read_only, ..Default::default() };
-        Ok(match self {
-            Self::User => trellis_user::store::open(&database, &options).await?.outbox(),
-            Self::Order => trellis_order::store::open(&database, &options).await?.outbox(),
-        })
+        let outboxes = match self {
+            Self::User => trellis_user::store::open(&database, &options).await?.outboxes(),
+            Self::Order => trellis_order::store::open(&database, &options).await?.outboxes(),
+        };
+        let name = |(shard, outbox)| (relay::name(self.name(), shard), outbox);
+        Ok(outboxes.into_iter().enumerate().map(name).collect())
     }
 }
 

@@ -28,9 +28,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// What a shell expects of a program that ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// The events of one service.
+/// The events of one database.
 struct Work {
-    service: Teller,
+    name: &'static str,
     outbox: Arc<dyn Outbox>,
     rebuild: Rebuild,
     /// How many there are to make due.
@@ -73,13 +73,15 @@ async fn prepare(
     let since = since.map(|since| since.time(&SystemClock));
     let mut all = Vec::with_capacity(services.len());
     for &service in services {
-        let outbox = service.outbox(config, false).await.with_context(|| {
+        let outboxes = service.outboxes(config, false).await.with_context(|| {
             let name = service.name();
             format!("the {name} database cannot be written; if it is a file, stop the shop first")
         })?;
-        let rebuild = Rebuild::new(Arc::clone(&outbox), since, &SystemClock);
-        let count = rebuild.count().await?;
-        all.push(Work { service, outbox, rebuild, count, done: Mutex::default() });
+        for (name, outbox) in outboxes {
+            let rebuild = Rebuild::new(Arc::clone(&outbox), since, &SystemClock);
+            let count = rebuild.count().await?;
+            all.push(Work { name, outbox, rebuild, count, done: Mutex::default() });
+        }
     }
     Ok(all)
 }
@@ -95,7 +97,7 @@ async fn fill(
     let mut due = 0;
     for work in all.iter() {
         while !stop.is_cancelled() {
-            let made = work.rebuild.step().await.context(work.service.name())?;
+            let made = work.rebuild.step().await.context(work.name)?;
             if made == 0 {
                 break;
             }
@@ -118,7 +120,7 @@ async fn fill(
 
 /// Delivers whenever no other relay does.
 fn relay(work: &Work, broker: &JetStream, shutdown: &Shutdown) {
-    let name = work.service.name();
+    let name = work.name;
     let bus = Arc::new(broker.publisher(name));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (outbox, metrics) = (Arc::clone(&work.outbox), Metrics::default());
@@ -137,7 +139,7 @@ async fn publish(
     loop {
         let (mut published, mut waits) = (0, false);
         for work in all {
-            let left = work.rebuild.left().await.context(work.service.name())?;
+            let left = work.rebuild.left().await.context(work.name)?;
             waits |= left.is_some();
             published += work.note(|done| {
                 done.1 = done.1.max(done.0.saturating_sub(left.unwrap_or_default()));
@@ -172,7 +174,7 @@ fn report(all: &[Work], over_broker: bool, took: Duration) {
     for work in all {
         let (due, published) = work.note(|done| *done);
         let shown = if over_broker { grouped(published) } else { "-".to_owned() };
-        table.row([work.service.name().to_owned(), grouped(work.count), grouped(due), shown]);
+        table.row([work.name.to_owned(), grouped(work.count), grouped(due), shown]);
         unfinished += if over_broker { work.count.saturating_sub(published) } else { 0 };
     }
     say(&table.to_string());

@@ -38,19 +38,20 @@ pub(super) async fn run(services: &[Teller], config: &Config) -> anyhow::Result<
     ]);
     let mut lacking = false;
     for service in services {
-        let outbox = service.outbox(config, true).await?;
-        let (backlog, deposits) = (outbox.backlog().await?, outbox.deposits(None).await?);
-        waiting.row(what_waits(*service, backlog, &deposits));
-        for deposit in &deposits {
-            let (verdict, lacks) = broker.verdict(deposit);
-            lacking |= lacks;
-            kept.row([
-                service.name().to_owned(),
-                deposit.stream.to_string(),
-                grouped(deposit.count),
-                grouped(deposit.highest),
-                verdict.to_owned(),
-            ]);
+        for (name, outbox) in service.outboxes(config, true).await? {
+            let (backlog, deposits) = (outbox.backlog().await?, outbox.deposits(None).await?);
+            waiting.row(what_waits(name, backlog, &deposits));
+            for deposit in &deposits {
+                let (verdict, lacks) = broker.verdict(deposit);
+                lacking |= lacks;
+                kept.row([
+                    name.to_owned(),
+                    deposit.stream.to_string(),
+                    grouped(deposit.count),
+                    grouped(deposit.highest),
+                    verdict.to_owned(),
+                ]);
+            }
         }
     }
     say(&waiting.to_string());
@@ -76,11 +77,11 @@ async fn look(config: &Config) -> Broker {
     }
 }
 
-fn what_waits(service: Teller, backlog: Backlog, deposits: &[Deposit]) -> [String; 4] {
+fn what_waits(name: &str, backlog: Backlog, deposits: &[Deposit]) -> [String; 4] {
     let oldest = backlog.oldest.map(|oldest| seconds_since(oldest, SystemClock.now()));
     let last = deposits.iter().map(|deposit| deposit.last).max();
     [
-        service.name().to_owned(),
+        name.to_owned(),
         grouped(backlog.count),
         oldest.unwrap_or_else(|| "-".to_owned()),
         last.map_or_else(|| "-".to_owned(), |last| seconds_since(last, SystemClock.now()) + " ago"),
