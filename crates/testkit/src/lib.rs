@@ -14,6 +14,7 @@ mod database;
 mod nats;
 mod process;
 mod program;
+mod redis;
 
 /// Makes two tests of each function: one on SQLite, and one on Postgres.
 ///
@@ -60,3 +61,4 @@ macro_rules! on_each_database {
 pub use database::Database;
 pub use nats::Nats;
 pub use postgres::Postgres;
+pub use redis::Redis;

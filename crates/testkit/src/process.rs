@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 /// Runs a program until its standard input ends, as it does when whoever started it is
 /// gone, however that came. Then the program is told to end, and its folder is removed.
+/// QUIT is the quick way to end for a Postgres; Redis listens to TERM alone, as a shell
+/// starts programs so that they ignore QUIT if they have no use for it. One that was stopped
+/// hears nothing before it goes on.
 const KEEPER: &str = r#"
 folder=$1
 shift
@@ -19,6 +22,8 @@ shift
 child=$!
 read -r answer
 kill -QUIT "$child" 2>/dev/null
+kill -TERM "$child" 2>/dev/null
+kill -CONT "$child" 2>/dev/null
 wait "$child" 2>/dev/null
 [ "$answer" = keep ] || rm -rf "$folder"
 "#;
