@@ -65,6 +65,10 @@ bench-telemetry:
 bench-postgres:
     scripts/bench-postgres.sh
 
+# A shop with caches against one without, on Postgres and Redis.
+bench-cache:
+    scripts/bench-cache.sh
+
 # The resilience crate against others, in one run.
 bench-resilience:
     scripts/bench-resilience.sh

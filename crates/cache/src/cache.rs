@@ -28,7 +28,6 @@ use entry::{Entry, Quality};
 use flight::Flight;
 use local::{Kept, Landed, Local, Ticket, Way};
 use meters::Meters;
-use settings::UNHEARD;
 use shared::SharedPart;
 
 pub use change::Change;
@@ -50,6 +49,7 @@ impl<E: Clone + Send + Sync + 'static> Fault for E {}
 /// Opens caches. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Caches {
+    is_off: bool,
     redis: Option<Redis>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -82,20 +82,29 @@ struct Inner<K: Key, V: Value, E: Fault> {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     meters: Meters,
+    /// Whether nothing is kept, and every read is one of the store.
+    is_off: bool,
     /// Whether a task tells Redis what it has yet to hear of.
     is_retelling: AtomicBool,
 }
 
 impl Caches {
-    /// Caches over `redis`, or in memory alone. Somebody must have it
-    /// [followed](Redis::follow).
+    /// Caches over `redis`, which somebody must have [followed](Redis::follow); or in memory
+    /// alone, for the only process that changes what is kept.
     pub fn new(
         redis: Option<Redis>,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
         shutdown: Shutdown,
     ) -> Self {
-        Self { redis, clock, metrics, shutdown }
+        Self { is_off: false, redis, clock, metrics, shutdown }
+    }
+
+    /// Caches that keep nothing, for one of several processes that share no Redis: nobody
+    /// would tell it what the others change.
+    #[must_use]
+    pub fn off(self) -> Self {
+        Self { is_off: true, redis: None, ..self }
     }
 
     /// A cache in memory and in Redis.
@@ -123,6 +132,7 @@ impl Caches {
             shutdown: self.shutdown.clone(),
             meters: Meters::new(&self.metrics, settings.name),
             is_retelling: AtomicBool::new(false),
+            is_off: self.is_off,
             settings,
         });
         if let Some(redis) = redis {
@@ -142,6 +152,11 @@ impl<K: Key, V: Value, E: Fault> Cache<K, V, E> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<(u64, V)>, E>> + Send + 'static,
     {
+        if self.0.is_off {
+            self.0.meters.misses.increment();
+            let found = load().await.map_err(Error::Load)?;
+            return Ok(found.map(|(_, value)| Arc::new(value)));
+        }
         let now = self.0.clock.now();
         let kept = self.0.local.find(key);
         if let Some(kept) = kept.as_ref().filter(|kept| self.0.is_current(kept, now)) {
@@ -218,8 +233,8 @@ impl<K: Key, V: Value, E: Fault> Inner<K, V, E> {
     /// Whether an entry in memory may be given out without a look at Redis.
     fn is_current(&self, kept: &Kept<V>, now: OffsetDateTime) -> bool {
         let Some(shared) = &self.shared else { return true };
-        let memory = self.settings.memory;
-        let most = if shared.redis.is_listening() { memory } else { memory.min(UNHEARD) };
+        let Settings { memory, unheard, .. } = self.settings;
+        let most = if shared.redis.is_listening() { memory } else { memory.min(unheard) };
         now - kept.since < most
     }
 }
@@ -240,6 +255,12 @@ impl<K: Key, V: Value, E: Fault> Listener for Inner<K, V, E> {
         self.meters.forgotten.increment();
         self.local.forget_all();
     }
+}
+
+/// The version of a row that has a time which only moves forward, such as that of its last
+/// change: its microseconds since 1970.
+pub fn version_of(time: OffsetDateTime) -> u64 {
+    u64::try_from(time.unix_timestamp_nanos() / 1_000).unwrap_or_default()
 }
 
 async fn wait<V, E: Fault>(

@@ -7,5 +7,5 @@
 mod cache;
 pub mod redis;
 
-pub use cache::{Cache, Caches, Change, Error, Fault, Key, Settings, Value};
+pub use cache::{Cache, Caches, Change, Error, Fault, Key, Settings, Value, version_of};
 pub use redis::{Redis, RedisUrl};

@@ -23,7 +23,7 @@ use connection::{Connection, Request};
 pub(crate) use tracking::{Listener, TOMBSTONES};
 pub use url::{RedisUrl, RedisUrlError};
 
-/// How long a command may take, connecting included.
+/// How long a command may take, connecting included, if nothing else is said.
 pub const PATIENCE: Duration = Duration::from_millis(50);
 /// The connection is given up by who waits for it, and not by the executor.
 const MARGIN: Duration = Duration::from_millis(10);
@@ -36,6 +36,7 @@ pub struct Redis(Arc<Shared>);
 
 struct Shared {
     url: RedisUrl,
+    patience: Duration,
     connection: Connection,
     executor: Executor,
     listeners: Mutex<Vec<Weak<dyn Listener>>>,
@@ -49,7 +50,18 @@ pub struct Unavailable(#[source] ExecError<RedisError>);
 
 impl Redis {
     /// Connects nobody yet. `name` is what operators see, such as `redis.cache`.
+    /// A command has [`PATIENCE`].
     pub fn new(name: &str, url: RedisUrl, registry: &Registry) -> Result<Self, BuildError> {
+        Self::with_patience(name, url, registry, PATIENCE)
+    }
+
+    /// As [`new`](Self::new), with another limit for each command, up to 900 ms.
+    pub fn with_patience(
+        name: &str,
+        url: RedisUrl,
+        registry: &Registry,
+        patience: Duration,
+    ) -> Result<Self, BuildError> {
         // It is only an aid: it is let go of soon, and tried again soon.
         let breaker = breaker::Settings {
             open_base: Duration::from_millis(200),
@@ -66,6 +78,7 @@ impl Redis {
         let client = redis::Client::open(url.info()).expect("the URL was parsed before");
         Ok(Self(Arc::new(Shared {
             url,
+            patience,
             connection: Connection::new(client),
             executor,
             listeners: Mutex::default(),
@@ -79,9 +92,9 @@ impl Redis {
         shutdown.spawn("redis.follow", self.clone().listen(shutdown.clone()));
     }
 
-    /// An operation of this name, which may be done once within [`PATIENCE`].
-    pub fn operation(name: &'static str) -> Operation {
-        Operation::safe(name).attempts(1).timeout(PATIENCE + MARGIN)
+    /// An operation of this name, which may be tried once.
+    pub fn operation(&self, name: &'static str) -> Operation {
+        Operation::safe(name).attempts(1).timeout(self.0.patience + MARGIN)
     }
 
     /// Sends a command.
@@ -107,8 +120,8 @@ impl Redis {
         operation: &Operation,
         request: Request<'_>,
     ) -> Result<T, Unavailable> {
-        let Shared { connection, executor, .. } = &*self.0;
-        let run = executor.run(operation, |_| connection.perform(PATIENCE, request));
+        let Shared { connection, executor, patience, .. } = &*self.0;
+        let run = executor.run(operation, |_| connection.perform(*patience, request));
         run.await.map_err(Unavailable)
     }
 

@@ -20,9 +20,11 @@ use trellis_api::inventory::v1::inventory_service_client::InventoryServiceClient
 use trellis_api::limits::Bounded as _;
 use trellis_api::shop::v1::Product;
 use trellis_api::r#type::v1::Money;
+use trellis_cache::Caches;
 use trellis_chassis::{Clock as _, Shutdown, SystemClock, Transport, transport};
 use trellis_inventory::{Needs, Settings, store};
 use trellis_storage::Options;
+use trellis_telemetry::Metrics;
 use uuid::Uuid;
 
 type Client = InventoryServiceClient<Transport>;
@@ -67,7 +69,9 @@ async fn main() -> anyhow::Result<()> {
 async fn service(url: &str, shutdown: &Shutdown) -> anyhow::Result<Client> {
     let options = Options { connections: CONNECTIONS, ..Options::default() };
     let store = store::open(&url.parse()?, &options).await?;
-    let needs = Needs { store, clock: Arc::new(SystemClock) };
+    let (clock, metrics) = (Arc::new(SystemClock), Metrics::default());
+    let caches = Caches::new(None, clock.clone(), metrics, shutdown.clone());
+    let needs = Needs { store, clock, caches };
     let routes = trellis_inventory::start(&Settings::default(), needs, shutdown).await?;
     Ok(InventoryServiceClient::new(transport::local(routes)).bounded())
 }

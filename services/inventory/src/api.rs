@@ -2,7 +2,7 @@
 
 mod list;
 mod parse;
-mod render;
+pub(crate) mod render;
 
 use std::sync::Arc;
 
@@ -16,11 +16,13 @@ use trellis_api::inventory::v1::inventory_service_server::InventoryService;
 use trellis_chassis::Clock;
 
 use crate::batcher::Batcher;
+use crate::display::Display;
 use crate::store::Store;
 
 pub(crate) struct Inventory {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) batcher: Batcher,
+    pub(crate) display: Display,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long units are held when the caller does not say.
     pub(crate) ttl: Duration,
@@ -41,8 +43,12 @@ impl InventoryService for Inventory {
         request: Request<pb::BatchGetProductsRequest>,
     ) -> Result<Response<pb::BatchGetProductsResponse>, Status> {
         let skus = parse::skus(&request.get_ref().skus)?;
-        let products = self.store.products(skus).await?;
-        let products = products.into_iter().map(render::stocked_product).collect();
+        let products = if request.get_ref().for_display {
+            self.display.products(skus).await?
+        } else {
+            let products = self.store.products(skus).await?;
+            products.into_iter().map(render::stocked_product).collect()
+        };
         Ok(Response::new(pb::BatchGetProductsResponse { products }))
     }
 
@@ -51,7 +57,15 @@ impl InventoryService for Inventory {
         request: Request<pb::UpsertProductsRequest>,
     ) -> Result<Response<pb::UpsertProductsResponse>, Status> {
         let imports = parse::imports(request.into_inner())?;
-        let upserted = self.store.upsert_products(imports, self.clock.now()).await?;
+        let now = self.clock.now();
+        let skus = imports.iter().map(|import| import.sku.clone()).collect();
+        let change = self.display.change(skus, now);
+        let upserted = self.store.upsert_products(imports, now).await?;
+        if let Err(error) = change.done().await {
+            // It is done; what is shown of it is read anew.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the versions of imported products were not read");
+        }
         Ok(Response::new(pb::UpsertProductsResponse {
             created: upserted.created,
             updated: upserted.updated,
@@ -63,7 +77,9 @@ impl InventoryService for Inventory {
         request: Request<pb::AdjustStockRequest>,
     ) -> Result<Response<pb::AdjustStockResponse>, Status> {
         let adjustment = parse::adjustment(request.get_ref())?;
+        let sku = adjustment.sku.clone();
         let stock = self.store.adjust_stock(adjustment, self.clock.now()).await?;
+        self.display.moved([sku]).await;
         Ok(Response::new(pb::AdjustStockResponse {
             on_hand: stock.on_hand,
             available: stock.available(),
@@ -75,8 +91,10 @@ impl InventoryService for Inventory {
         request: Request<pb::ReserveStockRequest>,
     ) -> Result<Response<pb::ReserveStockResponse>, Status> {
         let reserve = parse::reserve(request.get_ref(), self.ttl)?;
-        let reservation = render::reservation(self.batcher.reserve(reserve).await?);
-        Ok(Response::new(pb::ReserveStockResponse { reservation: Some(reservation) }))
+        let reservation = self.batcher.reserve(reserve).await?;
+        self.display.moved_by(&reservation).await;
+        let reservation = Some(render::reservation(reservation));
+        Ok(Response::new(pb::ReserveStockResponse { reservation }))
     }
 
     async fn commit_reservation(
@@ -93,8 +111,10 @@ impl InventoryService for Inventory {
         request: Request<pb::ReleaseReservationRequest>,
     ) -> Result<Response<pb::ReleaseReservationResponse>, Status> {
         let id = parse::reservation_id(&request.get_ref().reservation_id)?;
-        let reservation = render::reservation(self.store.release(id, self.clock.now()).await?);
-        Ok(Response::new(pb::ReleaseReservationResponse { reservation: Some(reservation) }))
+        let reservation = self.store.release(id, self.clock.now()).await?;
+        self.display.moved_by(&reservation).await;
+        let reservation = Some(render::reservation(reservation));
+        Ok(Response::new(pb::ReleaseReservationResponse { reservation }))
     }
 
     async fn restock_reservation(
@@ -102,8 +122,10 @@ impl InventoryService for Inventory {
         request: Request<pb::RestockReservationRequest>,
     ) -> Result<Response<pb::RestockReservationResponse>, Status> {
         let id = parse::reservation_id(&request.get_ref().reservation_id)?;
-        let reservation = render::reservation(self.store.restock(id, self.clock.now()).await?);
-        Ok(Response::new(pb::RestockReservationResponse { reservation: Some(reservation) }))
+        let reservation = self.store.restock(id, self.clock.now()).await?;
+        self.display.moved_by(&reservation).await;
+        let reservation = Some(render::reservation(reservation));
+        Ok(Response::new(pb::RestockReservationResponse { reservation }))
     }
 
     async fn get_reservation(

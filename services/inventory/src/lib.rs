@@ -7,6 +7,7 @@
 
 mod api;
 mod batcher;
+mod display;
 pub mod domain;
 pub mod error;
 pub mod expiry;
@@ -19,12 +20,14 @@ use std::sync::Arc;
 use tonic::service::Routes;
 use trellis_api::inventory::v1::inventory_service_server::InventoryServiceServer;
 use trellis_api::limits::Bounded as _;
+use trellis_cache::Caches;
 use trellis_chassis::{Clock, Shutdown};
 
 pub use crate::settings::Settings;
 
 use crate::api::Inventory;
 use crate::batcher::Batcher;
+use crate::display::Display;
 use crate::store::Store;
 
 /// What the service needs from the world; [`start`] invents none of it.
@@ -33,6 +36,8 @@ pub struct Needs {
     pub store: Arc<dyn Store>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Where what is only shown is kept at hand.
+    pub caches: Caches,
 }
 
 /// Starts the background work and returns what the service answers.
@@ -43,7 +48,7 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Routes> {
     settings.check()?;
-    let Needs { store, clock } = needs;
+    let Needs { store, clock, caches } = needs;
 
     let interval = settings.expiry_interval();
     shutdown.spawn(
@@ -56,6 +61,8 @@ pub async fn start(
     );
     let batcher = Batcher::start(Arc::clone(&store), Arc::clone(&clock), shutdown);
 
-    let inventory = Inventory { store, batcher, clock, ttl: settings.reservation_ttl() };
+    let display = Display::new(Arc::clone(&store), Arc::clone(&clock), &caches);
+    let ttl = settings.reservation_ttl();
+    let inventory = Inventory { store, batcher, display, clock, ttl };
     Ok(Routes::new(InventoryServiceServer::new(inventory).bounded()))
 }

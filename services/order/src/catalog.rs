@@ -34,7 +34,7 @@ pub(crate) async fn products(
     if skus.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let mut request = Request::new(pb::BatchGetProductsRequest { skus });
+    let mut request = Request::new(pb::BatchGetProductsRequest { skus, for_display: false });
     request.set_timeout(until.saturating_duration_since(Instant::now()));
     let response = peers.inventory.clone().batch_get_products(request).await.map_err(failure)?;
     let products = response.into_inner().products.into_iter();

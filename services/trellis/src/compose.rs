@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use axum::Router;
 use secrecy::SecretString;
 use tonic::service::Routes;
+use trellis_cache::{Caches, Redis};
 use trellis_chassis::transport::{Edge, Roads, Transport};
 use trellis_chassis::{Clock, Front, Shutdown};
 use trellis_events::bus::Subscriber;
@@ -61,7 +62,10 @@ pub async fn start(
     let metrics = world.roads.metrics().clone();
     let connections = config.database_connections.get();
     let storage = trellis_storage::Options { connections, metrics, ..world.storage.clone() };
-    let mut services = Services { config, world, storage, local: BTreeMap::new() };
+    let redis = redis(config, world, shutdown)?;
+    let (clock, counted) = (Arc::clone(&world.clock), world.roads.metrics().clone());
+    let caches = Caches::new(redis, clock, counted, shutdown.clone());
+    let mut services = Services { config, world, storage, caches, local: BTreeMap::new() };
     let carrier = Carrier::new(config, world.roads.metrics());
 
     if roles.has(Role::Inventory) {
@@ -85,6 +89,14 @@ pub async fn start(
         .transpose()?;
     carrier.connect(roles, |role| services.subscriber(role), shutdown)?;
     Ok(Shop { gateway, local: services.local, roads: world.roads.clone() })
+}
+
+/// What the processes of a shop share, if there is one.
+fn redis(config: &Config, world: &World, shutdown: &Shutdown) -> anyhow::Result<Option<Redis>> {
+    let Some(url) = config.redis.clone() else { return Ok(None) };
+    let redis = Redis::new("redis", url, world.roads.registry())?;
+    redis.follow(shutdown);
+    Ok(Some(redis))
 }
 
 impl Shop {
@@ -116,6 +128,7 @@ struct Services<'a> {
     config: &'a Config,
     world: &'a World,
     storage: trellis_storage::Options,
+    caches: Caches,
     local: BTreeMap<Role, Routes>,
 }
 
@@ -123,7 +136,11 @@ impl Services<'_> {
     async fn inventory(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let store =
             trellis_inventory::store::open(&self.database(Role::Inventory)?, &self.storage).await?;
-        let needs = trellis_inventory::Needs { store, clock: self.clock() };
+        let needs = trellis_inventory::Needs {
+            store,
+            clock: self.clock(),
+            caches: self.caches(Role::Inventory)?,
+        };
         let routes = trellis_inventory::start(&self.config.inventory, needs, shutdown).await?;
         if self.config.sample_catalogue {
             let edge = Edge::plain("catalogue.inventory");
@@ -168,8 +185,9 @@ impl Services<'_> {
     async fn user(&mut self, carrier: &Carrier, shutdown: &Shutdown) -> anyhow::Result<()> {
         let store = trellis_user::store::open(&self.database(Role::User)?, &self.storage).await?;
         let bus = carrier.bus(Role::User);
-        let needs =
-            trellis_user::Needs { store, bus, clock: self.clock(), metrics: self.metrics() };
+        let (clock, metrics) = (self.clock(), self.metrics());
+        let caches = self.caches(Role::User)?;
+        let needs = trellis_user::Needs { store, bus, clock, metrics, caches };
         let routes = trellis_user::start(&self.config.user, needs, shutdown).await?;
         self.local.insert(Role::User, routes);
         Ok(())
@@ -246,6 +264,14 @@ impl Services<'_> {
 
     fn database(&self, role: Role) -> anyhow::Result<Url> {
         self.config.database(role).with_context(|| format!("the {role} service keeps no records"))
+    }
+
+    /// Several processes may write to a server. Without something that they share, none of
+    /// them knows what the others have changed.
+    fn caches(&self, role: Role) -> anyhow::Result<Caches> {
+        let is_alone = matches!(self.database(role)?, Url::Sqlite(_));
+        let caches = self.caches.clone();
+        Ok(if is_alone || self.config.redis.is_some() { caches } else { caches.off() })
     }
 
     fn metrics(&self) -> Metrics {

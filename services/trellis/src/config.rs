@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use secrecy::SecretString;
 use serde::Deserialize;
+use trellis_cache::RedisUrl;
 use trellis_events::bus::NatsUrl;
 use trellis_storage::Url;
 
@@ -46,6 +47,8 @@ pub struct Config {
     pub nats: Option<NatsUrl>,
     /// On how many of the broker's servers events are kept, 1 to 5.
     pub nats_replicas: Replicas,
+    /// What processes share of what is kept at hand; without one, each keeps its own.
+    pub redis: Option<RedisUrl>,
     /// Where services are that run elsewhere.
     pub peers: Peers,
     /// The gateway's own.
@@ -119,6 +122,7 @@ impl Default for Config {
             grace_seconds: 20,
             nats: None,
             nats_replicas: Replicas::default(),
+            redis: None,
             peers: Peers::default(),
             gateway: trellis_gateway::Settings::default(),
             user: trellis_user::Settings::default(),

@@ -1,7 +1,7 @@
 //! The gRPC face: parse, one unit of work, say the answer.
 
 mod parse;
-mod render;
+pub(crate) mod render;
 mod sign_in;
 
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use crate::domain::{Session, SessionLimits, SessionToken, User};
 use crate::error::Error;
 use crate::meters::Meters;
 use crate::passwords::Passwords;
+use crate::profiles::Profiles;
 use crate::store::Store;
 use crate::throttle::Throttle;
 
@@ -26,6 +27,7 @@ use self::parse::{Account, Change, SignIn};
 /// Answers calls.
 pub(crate) struct Users {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) profiles: Profiles,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) limits: SessionLimits,
@@ -131,8 +133,8 @@ impl UserService for Users {
         request: Request<pb::GetUserRequest>,
     ) -> Result<Response<pb::GetUserResponse>, Status> {
         let id = field("user_id", &request.get_ref().user_id)?;
-        let user = self.store.user(id).await?;
-        Ok(Response::new(pb::GetUserResponse { user: Some(render::user(&user)) }))
+        let user = self.profiles.get(id).await?;
+        Ok(Response::new(pb::GetUserResponse { user: Some(user) }))
     }
 
     async fn update_user(
@@ -140,7 +142,10 @@ impl UserService for Users {
         request: Request<pb::UpdateUserRequest>,
     ) -> Result<Response<pb::UpdateUserResponse>, Status> {
         let Change { id, display_name } = Change::parse(request.get_ref())?;
-        let user = self.store.update_user(id, display_name, self.clock.now()).await?;
+        let now = self.clock.now();
+        let change = self.profiles.change(id, now);
+        let user = self.store.update_user(id, display_name, now).await?;
+        change.done(&user).await;
         Ok(Response::new(pb::UpdateUserResponse { user: Some(render::user(&user)) }))
     }
 
@@ -149,7 +154,9 @@ impl UserService for Users {
         request: Request<pb::DeleteUserRequest>,
     ) -> Result<Response<pb::DeleteUserResponse>, Status> {
         let id = field("user_id", &request.get_ref().user_id)?;
+        let change = self.profiles.erase(id);
         self.store.delete_user(id, self.clock.now()).await?;
+        change.erased().await;
         Ok(Response::new(pb::DeleteUserResponse {}))
     }
 

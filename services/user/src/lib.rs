@@ -13,6 +13,7 @@ mod error;
 mod housekeeping;
 mod meters;
 mod passwords;
+mod profiles;
 mod settings;
 pub mod store;
 mod throttle;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use tonic::service::Routes;
 use trellis_api::limits::Bounded as _;
 use trellis_api::user::v1::user_service_server::UserServiceServer;
+use trellis_cache::Caches;
 use trellis_chassis::{Clock, Shutdown};
 use trellis_events::bus::Bus;
 use trellis_events::relay;
@@ -34,6 +36,7 @@ use self::store::Store;
 use self::api::Users;
 use self::meters::Meters;
 use self::passwords::Passwords;
+use self::profiles::Profiles;
 use self::throttle::Throttle;
 
 /// What the service needs from the world; [`start`] invents none of it.
@@ -44,6 +47,8 @@ pub struct Needs {
     pub clock: Arc<dyn Clock>,
     /// Where the service counts.
     pub metrics: Metrics,
+    /// Where profiles are kept at hand.
+    pub caches: Caches,
 }
 
 /// Starts the background work and returns what the service answers.
@@ -53,7 +58,7 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Routes> {
     settings.check()?;
-    let Needs { store, bus, clock, metrics } = needs;
+    let Needs { store, bus, clock, metrics, caches } = needs;
     let (memory, iterations, queue) =
         (settings.password_memory_kib, settings.password_iterations, settings.password_queue);
     let passwords =
@@ -72,7 +77,8 @@ pub async fn start(
     );
 
     let throttle = Throttle::new(settings.throttle_limits(), Arc::clone(&clock));
-    let users = Users { store, passwords, throttle, limits, clock, meters };
+    let profiles = Profiles::new(Arc::clone(&store), &caches);
+    let users = Users { store, profiles, passwords, throttle, limits, clock, meters };
     Ok(Routes::new(UserServiceServer::new(users).bounded()))
 }
 

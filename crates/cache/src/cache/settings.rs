@@ -20,6 +20,8 @@ pub struct Settings {
     /// How long an entry in memory is given out without a look at Redis, which bounds what
     /// is missed when another process' word is lost. Without Redis it is `hard`.
     pub memory: Duration,
+    /// The same while no word of other processes comes, because Redis is away.
+    pub unheard: Duration,
     /// How long a read of the store may take, its wait for a turn included.
     pub load: Duration,
     /// How many reads of the store there may be at once.
@@ -28,11 +30,10 @@ pub struct Settings {
 
 /// How much longer or shorter than the others an entry is fresh.
 pub(super) const JITTER: f64 = 0.15;
-/// How long an entry in memory is given out while no word of other processes comes.
-pub(super) const UNHEARD: Duration = Duration::from_secs(5);
 
 impl Settings {
-    /// Negative entries for 5 s, 10,000 entries, 60 s in memory, and 32 loads of up to 1 s.
+    /// Negative entries for 5 s, 10,000 entries, 60 s in memory, 5 s while nothing is heard,
+    /// and 32 loads of up to 1 s.
     pub const fn new(name: &'static str, soft: Duration, hard: Duration) -> Self {
         Self {
             name,
@@ -41,6 +42,7 @@ impl Settings {
             negative: Duration::from_secs(5),
             capacity: 10_000,
             memory: Duration::from_mins(1),
+            unheard: Duration::from_secs(5),
             load: Duration::from_secs(1),
             loads: 32,
         }

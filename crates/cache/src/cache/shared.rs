@@ -142,10 +142,10 @@ impl Lease {
 impl<V: Message + Default> SharedPart<V> {
     pub(super) fn new(redis: Redis, name: &'static str) -> Self {
         let operations = Operations {
-            get: Redis::operation("cache.get"),
-            lease: Redis::operation("cache.lease"),
-            set: Redis::operation("cache.set"),
-            require: Redis::operation("cache.require"),
+            get: redis.operation("cache.get"),
+            lease: redis.operation("cache.lease"),
+            set: redis.operation("cache.set"),
+            require: redis.operation("cache.require"),
         };
         Self { redis, name, operations, sort: PhantomData }
     }

@@ -61,7 +61,7 @@ async fn shop() -> Option<(Redis, Arc<Process>)> {
     for number in 0..KEYS {
         store.write(&key(number), 1);
     }
-    let process = Arc::new(Process::over(&server, &store).await);
+    let process = Arc::new(Process::impatient(&server, &store).await);
     Some((server, process))
 }
 
@@ -120,7 +120,8 @@ async fn a_change_while_redis_does_not_answer_is_seen_at_once_here_and_later_els
     let Some(server) = Redis::start().await else { return };
     let store = Store::open();
     store.write("mug", 1);
-    let (one, other) = (Process::over(&server, &store).await, Process::over(&server, &store).await);
+    let (one, other) =
+        (Process::impatient(&server, &store).await, Process::impatient(&server, &store).await);
     assert_eq!((one.version("mug").await, other.version("mug").await), (1, 1));
 
     server.stop();
@@ -141,7 +142,8 @@ async fn a_change_while_redis_is_dead_is_not_undone_when_it_is_back() {
     let Some(server) = Redis::start().await else { return };
     let store = Store::open();
     store.write("mug", 1);
-    let (one, other) = (Process::over(&server, &store).await, Process::over(&server, &store).await);
+    let (one, other) =
+        (Process::impatient(&server, &store).await, Process::impatient(&server, &store).await);
     assert_eq!((one.version("mug").await, other.version("mug").await), (1, 1));
 
     server.kill();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::macros::datetime;
 use tokio::sync::{Notify, Semaphore};
+use trellis_cache::redis::PATIENCE;
 use trellis_cache::{Cache, Caches, Error, Redis, Settings};
 use trellis_chassis::transport::Roads;
 use trellis_chassis::{Clock, ManualClock, Shutdown, SystemClock};
@@ -137,11 +138,26 @@ impl Process {
 
     /// With Redis, of which it has heard already.
     pub(crate) async fn over(server: &trellis_testkit::Redis, store: &Store) -> Self {
-        let process = Self::with(store, Some(connect(server)));
+        Self::listening(store, connect(server)).await
+    }
+
+    /// The same, with the patience that a shop has.
+    pub(crate) async fn impatient(server: &trellis_testkit::Redis, store: &Store) -> Self {
+        Self::listening(store, connect_with(server, PATIENCE)).await
+    }
+
+    async fn listening(store: &Store, redis: Redis) -> Self {
+        let process = Self::with(store, Some(redis));
         let redis = process.redis.clone().unwrap();
         redis.follow(&process.shutdown);
         process.listens().await;
         process
+    }
+
+    /// In memory alone.
+    pub(crate) fn caches(&self) -> Caches {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        Caches::new(None, clock, self.metrics.clone(), self.shutdown.clone())
     }
 
     fn with(store: &Store, redis: Option<Redis>) -> Self {
@@ -195,8 +211,14 @@ impl Drop for Process {
     }
 }
 
+/// With more patience than a shop has: a machine that is busy with other tests is slow.
 pub(crate) fn connect(server: &trellis_testkit::Redis) -> Redis {
-    Redis::new("redis.test", server.url().parse().unwrap(), Roads::new().registry()).unwrap()
+    connect_with(server, Duration::from_millis(900))
+}
+
+pub(crate) fn connect_with(server: &trellis_testkit::Redis, patience: Duration) -> Redis {
+    let (url, roads) = (server.url().parse().unwrap(), Roads::new());
+    Redis::with_patience("redis.test", url, roads.registry(), patience).unwrap()
 }
 
 /// Looks now and then until it is so.

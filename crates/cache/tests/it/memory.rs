@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::task::JoinSet;
-use trellis_cache::Error;
+use trellis_cache::{Error, Settings};
 
 use crate::kit::{Fault, HARD, Process, SOFT, Store};
 
@@ -216,6 +216,18 @@ async fn a_write_whose_end_nobody_saw_counts_as_done() {
     drop(change);
 
     assert_eq!(process.version("mug").await, 2);
+}
+
+#[tokio::test]
+async fn caches_that_are_off_ask_the_store_each_time() {
+    let process = Process::alone(&Store::open());
+    let caches = process.caches().off();
+    let values = caches.open::<String, String, &str>(Settings::new("off", SOFT, HARD));
+    for version in 1..4 {
+        let load = move || async move { Ok(Some((version, version.to_string()))) };
+        let value = values.get(&"mug".to_owned(), load).await.unwrap().unwrap();
+        assert_eq!(*value, version.to_string());
+    }
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ async fn a_lease_whose_holder_has_died_holds_nobody_up_for_long() {
     let mut lease = redis::cmd("SET");
     lease.arg("trellis:lease:1:test:mug").arg("somebody").arg("PX").arg(60_000);
     let redis = process.redis.as_ref().unwrap();
-    redis.query::<()>(&trellis_cache::Redis::operation("set"), &lease).await.unwrap();
+    redis.query::<()>(&redis.operation("set"), &lease).await.unwrap();
 
     let reading = tokio::time::timeout(Duration::from_secs(10), process.version("mug"));
     assert_eq!(reading.await.expect("it does not wait for ever"), 1);

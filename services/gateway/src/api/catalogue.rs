@@ -170,7 +170,8 @@ async fn stocked(
     if skus.is_empty() {
         return Ok(Vec::new());
     }
-    let mut request = Request::new(inventory::BatchGetProductsRequest { skus: skus.clone() });
+    let request = inventory::BatchGetProductsRequest { skus: skus.clone(), for_display: true };
+    let mut request = Request::new(request);
     if let Some(patience) = patience {
         request.set_timeout(patience);
     }

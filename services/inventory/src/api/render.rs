@@ -6,7 +6,7 @@ use trellis_api::{shop, timestamp};
 
 use crate::domain::{Check, Line, Product, Reservation, State, StockedProduct};
 
-pub(super) fn product(product: Product) -> shop::v1::Product {
+pub(crate) fn product(product: Product) -> shop::v1::Product {
     shop::v1::Product {
         sku: product.sku.into(),
         title: product.title.into(),
@@ -15,11 +15,11 @@ pub(super) fn product(product: Product) -> shop::v1::Product {
     }
 }
 
-pub(super) fn stocked_product(stocked: StockedProduct) -> pb::StockedProduct {
+pub(crate) fn stocked_product(stocked: StockedProduct) -> pb::StockedProduct {
     pb::StockedProduct { product: Some(product(stocked.product)), available: stocked.available }
 }
 
-pub(super) fn reservation(reservation: Reservation) -> pb::Reservation {
+pub(crate) fn reservation(reservation: Reservation) -> pb::Reservation {
     pb::Reservation {
         reservation_id: reservation.reservation_id.to_string(),
         state: state(reservation.state).into(),
@@ -28,7 +28,7 @@ pub(super) fn reservation(reservation: Reservation) -> pb::Reservation {
     }
 }
 
-pub(super) fn check(check: Check) -> AuditCheck {
+pub(crate) fn check(check: Check) -> AuditCheck {
     let violation = |found: crate::domain::Violation| AuditViolation {
         subject: found.subject,
         detail: found.detail,

@@ -12,8 +12,8 @@ use trellis_api::inventory::v1::inventory_service_client::InventoryServiceClient
 use trellis_api::r#type::v1::Money;
 use trellis_api::{error, shop};
 use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
+use trellis_inventory::Settings;
 use trellis_inventory::store::Store;
-use trellis_inventory::{Needs, Settings};
 use trellis_testkit::Database;
 
 use crate::kit;
@@ -34,7 +34,7 @@ impl Stockroom {
         let shutdown = Shutdown::default();
         // The sweeper looks once at the start, and then not within a test's time.
         let settings = Settings { expiry_interval_milliseconds: 30_000, ..Settings::default() };
-        let needs = Needs { store: Arc::clone(&store), clock: Arc::new(clock.clone()) };
+        let needs = kit::needs(&store, &clock, &shutdown);
         let routes = trellis_inventory::start(&settings, needs, &shutdown).await.unwrap();
         let client = InventoryServiceClient::new(transport::local(routes));
         Self { client, clock, store, shutdown, database }
@@ -104,7 +104,7 @@ impl Stockroom {
 
     pub(crate) async fn products(&mut self, skus: &[&str]) -> Vec<pb::StockedProduct> {
         let skus = skus.iter().map(|&sku| sku.to_owned()).collect();
-        let request = pb::BatchGetProductsRequest { skus };
+        let request = pb::BatchGetProductsRequest { skus, for_display: false };
         self.client.batch_get_products(request).await.unwrap().into_inner().products
     }
 

@@ -162,6 +162,7 @@ async fn a_look_up_is_refused_with_the_names_of_all_bad_fields() {
     let mut room = Stockroom::empty().await;
     let get = |skus: &[&str]| pb::BatchGetProductsRequest {
         skus: skus.iter().map(|&sku| sku.to_owned()).collect(),
+        for_display: false,
     };
     let list = |query: &str, page_size, page_token: &str| pb::ListProductsRequest {
         query: query.to_owned(),
@@ -184,7 +185,7 @@ async fn a_look_up_is_refused_with_the_names_of_all_bad_fields() {
 
 #[tokio::test]
 async fn settings_out_of_range_stop_the_start() {
-    use trellis_inventory::{Needs, Settings, start};
+    use trellis_inventory::{Settings, start};
 
     let room = Stockroom::empty().await;
     let sound = Settings::default;
@@ -194,8 +195,7 @@ async fn settings_out_of_range_stop_the_start() {
         Settings { expiry_interval_milliseconds: 0, ..sound() },
         Settings { expiry_interval_milliseconds: 30_001, ..sound() },
     ] {
-        let needs =
-            Needs { store: room.store.clone(), clock: std::sync::Arc::new(room.clock.clone()) };
+        let needs = crate::kit::needs(&room.store, &room.clock, &room.shutdown);
         assert!(start(&settings, needs, &room.shutdown).await.is_err(), "{settings:?}");
     }
 }

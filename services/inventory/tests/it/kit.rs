@@ -6,9 +6,13 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 use trellis_api::id::{Bucket, ReservationId};
 use trellis_api::{Money, Sku};
+use trellis_cache::Caches;
+use trellis_chassis::{Clock, ManualClock, Shutdown};
+use trellis_inventory::Needs;
 use trellis_inventory::domain::{Import, Line, Lines, Reserve};
 use trellis_inventory::store::{self, Store};
 use trellis_storage::Options;
+use trellis_telemetry::Metrics;
 use trellis_testkit::Database;
 
 pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
@@ -20,6 +24,13 @@ pub(crate) async fn open(database: &Database) -> Arc<dyn Store> {
 
 pub(crate) async fn open_with(url: &str, options: &Options) -> Arc<dyn Store> {
     store::open(&url.parse().unwrap(), options).await.unwrap()
+}
+
+/// What the service takes, without Redis.
+pub(crate) fn needs(store: &Arc<dyn Store>, clock: &ManualClock, shutdown: &Shutdown) -> Needs {
+    let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(clock.clone()), Metrics::default());
+    let caches = Caches::new(None, Arc::clone(&clock), metrics, shutdown.clone());
+    Needs { store: Arc::clone(store), clock, caches }
 }
 
 pub(crate) async fn stock(store: &dyn Store, products: &[(&str, i64)]) {

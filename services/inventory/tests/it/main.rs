@@ -6,6 +6,7 @@ mod audit;
 mod catalogue;
 mod crash;
 mod crowd;
+mod display;
 mod fixture;
 mod input;
 mod kit;

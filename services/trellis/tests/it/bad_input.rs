@@ -139,7 +139,10 @@ async fn a_message_that_is_too_large_is_refused_inside_of_a_fleet_too() {
     let mut shop = Shop::start(Topology::Fleet);
     let endpoint = format!("http://{}", shop.process("inventory").address);
     let mut inventory = InventoryServiceClient::new(transport::remote(&endpoint).unwrap());
-    let skus = |count| inventory::BatchGetProductsRequest { skus: vec!["X".repeat(32); count] };
+    let skus = |count| inventory::BatchGetProductsRequest {
+        skus: vec!["X".repeat(32); count],
+        for_display: false,
+    };
 
     let large = inventory.batch_get_products(skus(MAX_MESSAGE / 34 + 1)).await.unwrap_err();
     let many = inventory.batch_get_products(skus(MAX_MESSAGE / 40)).await.unwrap_err();

@@ -22,4 +22,5 @@ mod metrics;
 mod operators;
 mod processor;
 mod races;
+mod redis;
 mod traces;

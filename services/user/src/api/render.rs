@@ -8,7 +8,7 @@ use trellis_api::r#type::v1::{AuditCheck, AuditViolation};
 use crate::domain::{SessionToken, User};
 use crate::store::Check;
 
-pub(super) fn user(user: &User) -> shop::User {
+pub(crate) fn user(user: &User) -> shop::User {
     shop::User {
         user_id: user.id.to_string(),
         email: user.email.as_str().to_owned(),

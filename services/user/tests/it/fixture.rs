@@ -12,7 +12,8 @@ use trellis_api::user::v1::{
     AuthenticateSessionRequest, AuthenticateSessionResponse, CreateSessionRequest,
     CreateUserRequest, GetUserRequest,
 };
-use trellis_chassis::{Clock as _, ManualClock, Shutdown, Transport, transport};
+use trellis_cache::Caches;
+use trellis_chassis::{Clock, ManualClock, Shutdown, Transport, transport};
 use trellis_events::bus::Direct;
 use trellis_storage::Options;
 use trellis_telemetry::Metrics;
@@ -118,13 +119,16 @@ async fn start(
     store: &Arc<dyn Store>,
     clock: &ManualClock,
 ) -> UserServiceClient<Transport> {
+    let (clock, shutdown): (Arc<dyn Clock>, _) = (Arc::new(clock.clone()), Shutdown::default());
+    let metrics = Metrics::default();
     let needs = Needs {
         store: Arc::clone(store),
         bus: Arc::new(Direct::default()),
-        clock: Arc::new(clock.clone()),
-        metrics: Metrics::default(),
+        clock: Arc::clone(&clock),
+        metrics: metrics.clone(),
+        caches: Caches::new(None, clock, metrics, shutdown.clone()),
     };
-    let routes = trellis_user::start(settings, needs, &Shutdown::default()).await.unwrap();
+    let routes = trellis_user::start(settings, needs, &shutdown).await.unwrap();
     UserServiceClient::new(transport::local(routes))
 }
 

@@ -108,7 +108,7 @@ pub(super) async fn rename(
         "
         UPDATE users
            SET display_name = $3,
-               update_time = $4
+               update_time = greatest($4, update_time + interval '1 microsecond')
          WHERE bucket = $1
            AND user_id = $2
         RETURNING user_id, email, display_name, create_time, update_time

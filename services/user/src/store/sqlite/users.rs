@@ -107,7 +107,7 @@ pub(super) fn rename(
         "
         UPDATE users
            SET display_name = ?3,
-               update_time = ?4
+               update_time = max(?4, update_time + 1)
          WHERE bucket = ?1
            AND user_id = ?2
         RETURNING user_id, email, display_name, create_time, update_time
