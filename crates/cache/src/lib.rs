@@ -5,7 +5,9 @@
 //! [`Cache`].
 
 mod cache;
+mod rate;
 pub mod redis;
 
 pub use cache::{Cache, Caches, Change, Error, Fault, Key, Settings, Value, version_of};
+pub use rate::SharedRate;
 pub use redis::{Redis, RedisUrl};

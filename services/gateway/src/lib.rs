@@ -30,6 +30,7 @@ use tonic::service::Routes;
 use trellis_api::limits::{Bounded as _, MAX_PUBLIC_MESSAGE};
 use trellis_api::shop::v1::admin_service_server::AdminServiceServer;
 use trellis_api::shop::v1::shop_service_server::ShopServiceServer;
+use trellis_cache::Redis;
 use trellis_chassis::transport::{Edge, Roads, Transport};
 use trellis_chassis::{Clock, Front, Shutdown, listen};
 use trellis_events::bus::Bus;
@@ -75,6 +76,9 @@ pub struct Needs {
     pub clock: Arc<dyn Clock>,
     /// What those who run the shop must show.
     pub admin_token: SecretString,
+    /// Where all gateways count together how often an address calls; without it, each
+    /// counts for itself.
+    pub redis: Option<Redis>,
 }
 
 impl Default for Settings {
@@ -116,5 +120,5 @@ pub fn start(settings: &Settings, needs: Needs, shutdown: &Shutdown) -> anyhow::
 
     let json = needs.roads.behind(&needs.front, &Edge::plain("json.gateway"), routes.clone());
     let clock = Arc::clone(&needs.roads.registry().environment().clock);
-    Ok(limit::layer(settings, door::router(routes, json)?, clock))
+    Ok(limit::layer(settings, door::router(routes, json)?, clock, needs.redis))
 }

@@ -64,8 +64,8 @@ pub async fn start(
     let storage = trellis_storage::Options { connections, metrics, ..world.storage.clone() };
     let redis = redis(config, world, shutdown)?;
     let (clock, counted) = (Arc::clone(&world.clock), world.roads.metrics().clone());
-    let caches = Caches::new(redis, clock, counted, shutdown.clone());
-    let mut services = Services { config, world, storage, caches, local: BTreeMap::new() };
+    let caches = Caches::new(redis.clone(), clock, counted, shutdown.clone());
+    let mut services = Services { config, world, storage, redis, caches, local: BTreeMap::new() };
     let carrier = Carrier::new(config, world.roads.metrics());
 
     if roles.has(Role::Inventory) {
@@ -128,6 +128,7 @@ struct Services<'a> {
     config: &'a Config,
     world: &'a World,
     storage: trellis_storage::Options,
+    redis: Option<Redis>,
     caches: Caches,
     local: BTreeMap<Role, Routes>,
 }
@@ -225,6 +226,7 @@ impl Services<'_> {
             bus: carrier.bus(Role::Gateway),
             clock: self.clock(),
             admin_token,
+            redis: self.redis.clone(),
         };
         trellis_gateway::start(&self.config.gateway, needs, shutdown)
     }

@@ -7,4 +7,5 @@ mod forward;
 mod kit;
 mod memory;
 mod processes;
+mod rate;
 mod server;

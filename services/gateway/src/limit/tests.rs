@@ -1,10 +1,9 @@
 //! A limit, seen from outside and from inside.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use http::StatusCode;
 use tower::ServiceExt as _;
+use trellis_chassis::transport::Roads;
 use trellis_resilience::clock::Manual;
 
 use super::*;
@@ -22,9 +21,13 @@ impl Door {
     }
 
     fn with(settings: &Settings) -> Self {
+        Self::over(settings, None)
+    }
+
+    fn over(settings: &Settings, redis: Option<Redis>) -> Self {
         let clock = Arc::new(Manual::new());
         let shop = Router::new().fallback(|| async { "a page" });
-        let router = layer(settings, shop, Arc::clone(&clock) as Arc<dyn Clock>);
+        let router = layer(settings, shop, Arc::clone(&clock) as Arc<dyn Clock>, redis);
         Self { router, clock }
     }
 
@@ -136,4 +139,30 @@ fn only_the_entry_of_our_own_proxy_is_believed() {
 
     assert_eq!(forwarded_for(&headers), Some("192.0.2.7".parse().unwrap()));
     assert_eq!(forwarded_for(&HeaderMap::from_iter([header("unknown")])), None);
+}
+
+#[tokio::test]
+async fn with_redis_gateways_count_together_and_without_it_each_for_itself() {
+    let Some(server) = trellis_testkit::Redis::start().await else { return };
+    let connect = || {
+        let (url, roads) = (server.url().parse().unwrap(), Roads::new());
+        // A machine that is busy with other tests is slow.
+        let patience = Duration::from_millis(900);
+        Redis::with_patience("redis", url, roads.registry(), patience).unwrap()
+    };
+    // So slow a rate that time does not matter.
+    let settings =
+        Settings { rate_limit_per_second: 1, rate_limit_burst: 40, ..Settings::default() };
+    let (one, other) =
+        (Door::over(&settings, Some(connect())), Door::over(&settings, Some(connect())));
+    let begun = tokio::time::Instant::now();
+    let together =
+        one.admitted(40, "192.0.2.1", &[]).await + other.admitted(40, "192.0.2.1", &[]).await;
+    // One more for each second that went by.
+    let most = 40 + usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    assert!(together <= most, "{together} of 80 calls got in, and {most} may");
+
+    server.kill();
+    assert_eq!(one.admitted(50, "192.0.2.2", &[]).await, 40);
+    assert_eq!(other.admitted(50, "192.0.2.2", &[]).await, 40);
 }

@@ -74,6 +74,7 @@ impl Shop {
             bus: Arc::new(Nobody),
             clock: Arc::new(clock.clone()),
             admin_token: "admin".into(),
+            redis: None,
         };
         detour(&mut needs);
         let shutdown = Shutdown::default();
