@@ -26,17 +26,23 @@ async fn writes_go_on_when_a_replica_was_promoted_and_the_old_primary_is_never_w
     assert!(began.elapsed() < RECOVERY, "{:?}", began.elapsed());
     assert_eq!(cluster.value("trellis_storage_failovers_total", &[]), 1);
 
-    // It takes itself for the primary still.
+    // It takes itself for the primary still, and says so when it is asked.
     cluster.primary.resume().await;
-    cluster.until("trellis_storage_primary_known", &[], 1).await;
-    for number in 0..20 {
-        note(database, &format!("later {number}")).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     let old = cluster.primary.together(&[], &cluster.url);
     let old = crate::postgres::open(&old, &trellis_storage::Options::default()).await.unwrap();
+    while !old.look_up(has_answered_the_watch).await.unwrap() {}
+    for number in 0..20 {
+        note(database, &format!("later {number}")).await.unwrap();
+    }
     assert_eq!(notes(&old).await, ["before"]);
     assert_eq!(notes(database).await.len(), 22);
+}
+
+async fn has_answered_the_watch(mut tx: Tx) -> Result<bool, Error> {
+    let asked = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                                 WHERE application_name = 'trellis watch' AND state = 'idle'
+                                   AND query <> '')";
+    Ok(sqlx::query_scalar(asked).fetch_one(&mut *tx).await?)
 }
 
 #[tokio::test]
@@ -45,8 +51,7 @@ async fn a_write_that_has_not_begun_waits_for_a_primary() {
     cluster.primary.kill();
 
     let (write, ()) = tokio::join!(note(&cluster.database, "waits"), async {
-        // Half a second without a primary.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        cluster.until("trellis_storage_primary_known", &[], 0).await;
         cluster.replica.promote().await;
     });
 
