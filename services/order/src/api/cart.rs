@@ -9,6 +9,7 @@ use trellis_api::Sku;
 use trellis_api::error::Violation;
 use trellis_api::id::UserId;
 use trellis_api::shop::v1::Cart;
+use trellis_consistency::context;
 
 use crate::catalog;
 use crate::domain::Line;
@@ -72,7 +73,7 @@ impl Parts {
     }
 
     async fn has(&self, user_id: UserId, sku: &Sku) -> Result<bool, Error> {
-        Ok(self.store.cart(user_id).await?.iter().any(|line| line.sku == *sku))
+        Ok(context::strictly(self.store.cart(user_id)).await?.iter().any(|line| line.sku == *sku))
     }
 
     async fn priced(&self, lines: &[Line], until: Instant) -> Result<Shown, Error> {

@@ -61,7 +61,11 @@ impl Parts {
     ) -> Result<Order, Error> {
         let now = self.clock.now();
         let from_cart = lines.is_empty();
-        let lines = if from_cart { self.store.cart(request.user_id).await? } else { lines };
+        let lines = if from_cart {
+            context::strictly(self.store.cart(request.user_id)).await?
+        } else {
+            lines
+        };
         if lines.is_empty() {
             return Err(Error::CartEmpty);
         }

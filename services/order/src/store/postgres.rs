@@ -40,7 +40,7 @@ use trellis_storage::idempotency::Fingerprint;
 use trellis_storage::idempotency::postgres as idempotency;
 use trellis_storage::lease::postgres as lease;
 use trellis_storage::shards::{self, mover::Tables};
-use trellis_storage::{Error, Migration, Options, Postgres, PostgresUrl, Shards, Tx};
+use trellis_storage::{Error, Freshness, Migration, Options, Postgres, PostgresUrl, Shards, Tx};
 
 use super::checkout::NotBegun;
 use super::checks::undelivered;
@@ -100,7 +100,7 @@ pub(super) async fn open(urls: &[PostgresUrl], options: &Options) -> Result<Shar
 impl Store for PostgresStore {
     async fn cart(&self, user_id: UserId) -> Result<Vec<Line>, Error> {
         let lines = |mut tx: Tx| async move { carts::lines(&mut tx, user_id).await };
-        self.shards.look_up(user_id.bucket(), lines).await
+        self.shards.look_up_at(user_id.bucket(), Freshness::Session, lines).await
     }
 
     async fn set_cart_item(
@@ -132,7 +132,8 @@ impl Store for PostgresStore {
         after: Option<Place>,
         limit: u32,
     ) -> Result<Vec<Order>, Error> {
-        self.shards.look_up(user_id.bucket(), |tx| orders::page(tx, user_id, after, limit)).await
+        let page = |tx| orders::page(tx, user_id, after, limit);
+        self.shards.look_up_at(user_id.bucket(), Freshness::Session, page).await
     }
 
     async fn find(&self, request: CheckoutRequest) -> Result<Option<Known>, Error> {

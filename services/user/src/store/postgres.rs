@@ -14,7 +14,7 @@ use trellis_api::id::UserId;
 use trellis_events::outbox::{self, Backlog, Outbox, PostgresOutbox};
 use trellis_storage::lease::postgres as lease;
 use trellis_storage::shards::{self, mover::Tables};
-use trellis_storage::{self as storage, Migration, Postgres, PostgresUrl, Shards, Tx};
+use trellis_storage::{self as storage, Freshness, Migration, Postgres, PostgresUrl, Shards, Tx};
 
 use super::{Check, Store};
 use crate::domain::{Credentials, DisplayName, EmailKey, PasswordHash, Session, TokenHash, User};
@@ -79,7 +79,8 @@ impl Store for PostgresStore {
     }
 
     async fn user(&self, id: UserId) -> Result<User, Error> {
-        self.shards.look_up(id.bucket(), |tx| users::get(tx, id)).await
+        // It is shown, and decides nothing.
+        self.shards.look_up_at(id.bucket(), Freshness::Session, |tx| users::get(tx, id)).await
     }
 
     async fn update_user(
