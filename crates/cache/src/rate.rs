@@ -50,8 +50,7 @@ impl SharedRate {
     /// `name` tells it from other rates in the same Redis. `per_second` is cut to
     /// `1e-3..=1e6`; `burst` is how many may come at once after a pause, at least 1.
     pub fn new(redis: Redis, name: &'static str, per_second: f64, burst: u32) -> Self {
-        // `max` also replaces not-a-number.
-        let interval = 1e6 / per_second.max(1e-3).min(1e6);
+        let interval = 1e6 / per_second.clamp(1e-3, 1e6);
         let tolerance = interval * f64::from(burst.max(1) - 1);
         let operation = redis.operation("rate.check");
         Self { redis, name, operation, interval, tolerance }
