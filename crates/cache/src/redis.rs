@@ -15,10 +15,13 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
 use trellis_chassis::Shutdown;
 use trellis_resilience::core::breaker;
-use trellis_resilience::exec::{BuildError, ExecError, Executor, Operation};
+use trellis_resilience::exec::{BuildError, ExecError, Executor};
 use trellis_resilience::registry::Registry;
 
 use connection::{Connection, Request};
+
+pub use redis::{Script, cmd};
+pub use trellis_resilience::exec::Operation;
 
 pub(crate) use tracking::{Listener, TOMBSTONES};
 pub use url::{RedisUrl, RedisUrlError};

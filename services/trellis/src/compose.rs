@@ -188,7 +188,8 @@ impl Services<'_> {
         let bus = carrier.bus(Role::User);
         let (clock, metrics) = (self.clock(), self.metrics());
         let caches = self.caches(Role::User)?;
-        let needs = trellis_user::Needs { store, bus, clock, metrics, caches };
+        let sessions = self.session_redis()?;
+        let needs = trellis_user::Needs { store, bus, clock, metrics, caches, sessions };
         let routes = trellis_user::start(&self.config.user, needs, shutdown).await?;
         self.local.insert(Role::User, routes);
         Ok(())
@@ -274,6 +275,11 @@ impl Services<'_> {
         let is_alone = matches!(self.database(role)?, Url::Sqlite(_));
         let caches = self.caches.clone();
         Ok(if is_alone || self.config.redis.is_some() { caches } else { caches.off() })
+    }
+
+    fn session_redis(&self) -> anyhow::Result<Option<Redis>> {
+        let Some(url) = self.config.session_redis.clone() else { return Ok(self.redis.clone()) };
+        Ok(Some(Redis::new("redis.sessions", url, self.world.roads.registry())?))
     }
 
     fn metrics(&self) -> Metrics {

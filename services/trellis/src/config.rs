@@ -49,6 +49,8 @@ pub struct Config {
     pub nats_replicas: Replicas,
     /// What processes share of what is kept at hand; without one, each keeps its own.
     pub redis: Option<RedisUrl>,
+    /// Where sessions are kept at hand, if that is another Redis.
+    pub session_redis: Option<RedisUrl>,
     /// Where services are that run elsewhere.
     pub peers: Peers,
     /// The gateway's own.
@@ -123,6 +125,7 @@ impl Default for Config {
             nats: None,
             nats_replicas: Replicas::default(),
             redis: None,
+            session_redis: None,
             peers: Peers::default(),
             gateway: trellis_gateway::Settings::default(),
             user: trellis_user::Settings::default(),

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::meters::Meters;
 use crate::passwords::Passwords;
 use crate::profiles::Profiles;
+use crate::session_cache::SessionCache;
 use crate::store::Store;
 use crate::throttle::Throttle;
 
@@ -28,6 +29,7 @@ use self::parse::{Account, Change, SignIn};
 pub(crate) struct Users {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) profiles: Profiles,
+    pub(crate) sessions: SessionCache,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) limits: SessionLimits,
@@ -46,8 +48,15 @@ impl Users {
     /// Finds a live session, and writes down now and then that it is used.
     async fn authenticate(&self, text: &str) -> Result<Session, Error> {
         let token = SessionToken::parse(text).ok_or(Error::SessionExpired)?;
-        let mut session = self.store.session(token.hash()).await?.ok_or(Error::SessionExpired)?;
         let now = self.clock.now();
+        // What is to be written down is asked of the store first: it may be over.
+        let kept = self.sessions.get(token.hash()).await;
+        let kept = kept.filter(|session| !session.is_worth_noting(now));
+        let is_kept = kept.is_some();
+        let mut session = match kept {
+            Some(session) => session,
+            None => self.store.session(token.hash()).await?.ok_or(Error::SessionExpired)?,
+        };
         if session.lapse_time(&self.limits) <= now {
             return Err(Error::SessionExpired);
         }
@@ -61,6 +70,9 @@ impl Users {
                     "the use of a session was not noted"
                 ),
             }
+        }
+        if !is_kept {
+            self.sessions.put(&session, now, &self.limits).await;
         }
         Ok(session)
     }
@@ -124,6 +136,7 @@ impl UserService for Users {
         // A text that cannot be a token is a session that is over, too.
         if let Some(token) = SessionToken::parse(&request.get_ref().session_token) {
             self.store.end_session(token.hash()).await?;
+            self.sessions.end(token.hash()).await;
         }
         Ok(Response::new(pb::DeleteSessionResponse {}))
     }
@@ -157,6 +170,7 @@ impl UserService for Users {
         let change = self.profiles.erase(id);
         self.store.delete_user(id, self.clock.now()).await?;
         change.erased().await;
+        self.sessions.end_all(id).await;
         Ok(Response::new(pb::DeleteUserResponse {}))
     }
 

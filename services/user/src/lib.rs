@@ -14,6 +14,7 @@ mod housekeeping;
 mod meters;
 mod passwords;
 mod profiles;
+mod session_cache;
 mod settings;
 pub mod store;
 mod throttle;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use tonic::service::Routes;
 use trellis_api::limits::Bounded as _;
 use trellis_api::user::v1::user_service_server::UserServiceServer;
-use trellis_cache::Caches;
+use trellis_cache::{Caches, Redis};
 use trellis_chassis::{Clock, Shutdown};
 use trellis_events::bus::Bus;
 use trellis_events::relay;
@@ -37,6 +38,7 @@ use self::api::Users;
 use self::meters::Meters;
 use self::passwords::Passwords;
 use self::profiles::Profiles;
+use self::session_cache::SessionCache;
 use self::throttle::Throttle;
 
 /// What the service needs from the world; [`start`] invents none of it.
@@ -49,6 +51,8 @@ pub struct Needs {
     pub metrics: Metrics,
     /// Where profiles are kept at hand.
     pub caches: Caches,
+    /// Where sessions are kept at hand, if there is such a place.
+    pub sessions: Option<Redis>,
 }
 
 /// Starts the background work and returns what the service answers.
@@ -58,7 +62,7 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Routes> {
     settings.check()?;
-    let Needs { store, bus, clock, metrics, caches } = needs;
+    let Needs { store, bus, clock, metrics, caches, sessions } = needs;
     let (memory, iterations, queue) =
         (settings.password_memory_kib, settings.password_iterations, settings.password_queue);
     let passwords =
@@ -78,7 +82,8 @@ pub async fn start(
 
     let throttle = Throttle::new(settings.throttle_limits(), Arc::clone(&clock));
     let profiles = Profiles::new(Arc::clone(&store), &caches);
-    let users = Users { store, profiles, passwords, throttle, limits, clock, meters };
+    let sessions = SessionCache::new(sessions, Arc::clone(&clock), shutdown.clone());
+    let users = Users { store, profiles, sessions, passwords, throttle, limits, clock, meters };
     Ok(Routes::new(UserServiceServer::new(users).bounded()))
 }
 

@@ -12,7 +12,7 @@ use trellis_api::user::v1::{
     AuthenticateSessionRequest, AuthenticateSessionResponse, CreateSessionRequest,
     CreateUserRequest, GetUserRequest,
 };
-use trellis_cache::Caches;
+use trellis_cache::{Caches, Redis};
 use trellis_chassis::{Clock, ManualClock, Shutdown, Transport, transport};
 use trellis_events::bus::Direct;
 use trellis_storage::Options;
@@ -119,16 +119,26 @@ async fn start(
     store: &Arc<dyn Store>,
     clock: &ManualClock,
 ) -> UserServiceClient<Transport> {
-    let (clock, shutdown): (Arc<dyn Clock>, _) = (Arc::new(clock.clone()), Shutdown::default());
-    let metrics = Metrics::default();
+    start_with(settings, store, clock, None, &Shutdown::default()).await
+}
+
+pub(crate) async fn start_with(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    clock: &ManualClock,
+    sessions: Option<Redis>,
+    shutdown: &Shutdown,
+) -> UserServiceClient<Transport> {
+    let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(clock.clone()), Metrics::default());
     let needs = Needs {
         store: Arc::clone(store),
         bus: Arc::new(Direct::default()),
         clock: Arc::clone(&clock),
         metrics: metrics.clone(),
         caches: Caches::new(None, clock, metrics, shutdown.clone()),
+        sessions,
     };
-    let routes = trellis_user::start(settings, needs, &shutdown).await.unwrap();
+    let routes = trellis_user::start(settings, needs, shutdown).await.unwrap();
     UserServiceClient::new(transport::local(routes))
 }
 

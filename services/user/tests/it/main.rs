@@ -7,6 +7,7 @@ mod audit;
 mod fixture;
 mod input;
 mod secrets;
+mod session_cache;
 mod sessions;
 mod shards;
 mod sign_in;
