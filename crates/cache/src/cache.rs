@@ -190,6 +190,11 @@ impl<K: Key, V: Value, E: Fault> Cache<K, V, E> {
         }
     }
 
+    /// Whether nothing is kept, so that one read of the store for many values is cheaper.
+    pub fn is_off(&self) -> bool {
+        self.0.is_off
+    }
+
     fn hit(&self, kept: &Kept<V>) -> Option<Arc<V>> {
         self.0.meters.hits_memory.increment();
         kept.entry.value.clone()
