@@ -122,9 +122,7 @@ pub async fn open(database: &Url, options: &Options) -> anyhow::Result<Arc<dyn S
         }
         Url::Postgres(url) => Ok(Arc::new(postgres::PostgresStore::open(url, options).await?)),
         Url::Shards(_) => {
-            return Err(
-                trellis_storage::Error::from(ShardsProblem::One { service: "inventory" }).into()
-            );
+            Err(trellis_storage::Error::from(ShardsProblem::One { service: "inventory" }).into())
         }
     }
 }

@@ -186,8 +186,8 @@ fn ended_user(user: UserId) -> String {
     format!("{ENDED_USER}{user}")
 }
 
-fn text(TokenHash(bytes): TokenHash) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+fn text(token: TokenHash) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(token.digest)
 }
 
 fn render(session: &Session, asked: OffsetDateTime) -> String {

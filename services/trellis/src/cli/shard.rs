@@ -8,7 +8,7 @@ use trellis_api::id::{BUCKETS, Bucket};
 /// Shards: the databases that share the records of a service.
 ///
 /// The user and the order service can each have several databases, listed with spaces in
-/// between in TRELLIS_USER_DATABASE and TRELLIS_ORDER_DATABASE. Customers, with all that is
+/// between in `TRELLIS_USER_DATABASE` and `TRELLIS_ORDER_DATABASE`. Customers, with all that is
 /// theirs, belong to one of 4,096 buckets, and each bucket to one database. A database that
 /// is added at the end of a list begins without buckets; `move` gives it some.
 #[derive(Clone, Debug, Subcommand)]

@@ -51,9 +51,9 @@ async fn move_to(which: &Which, to: usize, config: &Config) -> anyhow::Result<Ex
     for service in chosen(services) {
         let (shards, tables) = service.open(config).await?;
         let bar = Bar::start(service.name(), buckets.len())?;
-        let mover = Mover::new(&shards, tables);
+        let van = Mover::new(&shards, tables);
         let moved = tokio::select! {
-            moved = mover.run(buckets, to, &bar) => moved,
+            moved = van.run(buckets, to, &bar) => moved,
             never = bar.log() => match never {},
             _ = interrupt.recv() => {
                 bar.finish();

@@ -108,7 +108,7 @@ async fn look(mut tx: Tx) -> Result<Found, Error> {
     )
     .fetch(&mut *tx);
     while let Some((email, user_id)) = rows.try_next().await? {
-        let email = email.try_into().map(EmailKey).unwrap_or(EmailKey([0; 32]));
+        let email = email.try_into().map_or(EmailKey([0; 32]), EmailKey);
         found.entries.push((email, UserId::from_uuid(user_id)));
     }
     drop(rows);
