@@ -50,6 +50,10 @@ e2e:
     scripts/replay-check.sh
     scripts/readme-session.sh
 
+# A million events while relays, consumers and the broker are killed.
+soak-events events="1000000":
+    TRELLIS_TEST_SERVERS=require cargo test --release -p trellis-events --test soak -- campaign {{events}}
+
 # Measures, and prints the tables of BENCHMARKS.md. Takes about half an hour.
 bench: bench-shop bench-telemetry bench-postgres bench-resilience
 
