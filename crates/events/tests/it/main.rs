@@ -9,6 +9,7 @@ mod dead_letters;
 mod jetstream;
 mod metrics;
 mod outbox;
+mod plan;
 mod relay;
 mod running;
 mod world;
