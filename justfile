@@ -55,7 +55,7 @@ soak-events events="1000000":
     TRELLIS_TEST_SERVERS=require cargo test --release -p trellis-events --test soak -- campaign {{events}}
 
 # Measures, and prints the tables of BENCHMARKS.md. Takes about half an hour.
-bench: bench-shop bench-telemetry bench-postgres bench-resilience
+bench: bench-shop bench-telemetry bench-postgres bench-events bench-resilience
 
 # The shop against bare inserts, on one disk.
 bench-shop:
@@ -76,6 +76,10 @@ bench-cache:
 # The resilience crate against others, in one run.
 bench-resilience:
     scripts/bench-resilience.sh
+
+# The road of events: outbox, relay, JetStream, consumer. Needs Postgres and NATS.
+bench-events:
+    scripts/bench-events.sh
 
 # The whole shop in one process, in ./trellis-data.
 run *arguments:
