@@ -35,11 +35,12 @@ doc:
 test:
     cargo test --workspace
 
-# The tests of services and of events again, with their records in a real Postgres.
+# The tests of services, of events and of the whole shop again, with their records in a real
+# Postgres, and those of customers and orders in two databases.
 test-postgres:
-    TRELLIS_TEST_DATABASE=postgres TRELLIS_TEST_SERVERS=require cargo test \
+    TRELLIS_TEST_DATABASE=shards TRELLIS_TEST_SERVERS=require cargo test \
         -p trellis-events -p trellis-inventory -p trellis-order -p trellis-payment \
-        -p trellis-recommendation -p trellis-user
+        -p trellis-recommendation -p trellis-trellis -p trellis-user
 
 # Counts reads of replicas that miss what their caller has just written: there are none.
 own-reads reads="100000":
