@@ -55,6 +55,10 @@ e2e:
 soak-events events="1000000":
     TRELLIS_TEST_SERVERS=require cargo test --release -p trellis-events --test soak -- campaign {{events}}
 
+# Breaks one engine of a fleet after the other while customers buy, and audits.
+faults:
+    scripts/faults.sh
+
 # Measures, and prints the tables of BENCHMARKS.md. Takes about half an hour.
 bench: bench-shop bench-telemetry bench-postgres bench-events bench-resilience
 

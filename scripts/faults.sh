@@ -16,7 +16,6 @@ cd "$(dirname "$0")/.."
 
 seconds=${SECONDS_EACH:-12}
 acknowledged=$work/acknowledged
-sku=MUG-350ML-BLUE
 # The fault begins and ends at these moments of a round.
 begin=3
 end=6
@@ -190,6 +189,9 @@ command -v nats-server redis-server redis-cli jq pgrep >/dev/null ||
   fail 'nats-server, redis-server, redis-cli, jq and pgrep are needed'
 say 'a fleet on Postgres with a replica and two shards, NATS and Redis'
 fleet
+scripts/made-up-retail.sh >"$work/retail.csv"
+timeout 120 "$binary" import "$work/retail.csv" --endpoint "http://${address[gateway]}"
+sku=$(awk -F, 'NR == 2 { print $2 }' "$work/retail.csv")
 say "customers buy for $seconds s around each fault, which lasts from second $begin to $end"
 echo '| fault | bought | told to repeat | longest gap | back after |'
 echo '|---|---|---|---|---|'

@@ -84,7 +84,7 @@ impl Scope {
         &self.span
     }
 
-    /// As [`propagation::trace_id`], for a scope.
+    /// As [`crate::propagation::trace_id`], for a scope.
     pub fn trace_id(&self) -> Option<TraceId> {
         self.place().map(|place| place.trace_id())
     }
