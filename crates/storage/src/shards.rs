@@ -11,6 +11,7 @@ mod identity;
 mod map;
 pub mod mover;
 mod patience;
+mod state;
 
 use std::{fmt, sync::Arc};
 
@@ -25,7 +26,7 @@ use crate::{
 
 use self::{map::Map, patience::Patience};
 
-pub use self::identity::ShardsProblem;
+pub use self::{identity::ShardsProblem, state::State};
 
 /// The tables this module works on; put them among a service's own migrations.
 pub const MIGRATION: Migration =

@@ -6,7 +6,7 @@
 use sqlx::Connection as _;
 use trellis_api::id::BUCKETS;
 
-use super::map::revise;
+use super::map::{revise, shard_number};
 use crate::{Error, Postgres, PostgresUrl, Tx, postgres::ask};
 
 /// Held on the first database while places are given: the letters of "shards".
@@ -19,6 +19,10 @@ pub enum ShardsProblem {
         "{url} is shard {found}, and stands in the list of databases where shard {listed} should: bring the list into the order in which it was used before"
     )]
     Place { url: PostgresUrl, found: i16, listed: usize },
+    #[error(
+        "{url} is empty, and databases behind it in the list have buckets that have moved: list the database that was there before, or restore its backup"
+    )]
+    Replaced { url: PostgresUrl },
     #[error("{url} is no shard yet: start the service once, or run trellis migrate")]
     Unplaced { url: PostgresUrl },
     #[error(
@@ -39,8 +43,9 @@ pub(super) async fn settle(shards: &[Postgres]) -> Result<(), Error> {
         return Err(ShardsProblem::TooMany.into());
     }
     // Nearly always all have been here before.
-    if !matches!(verify(shards).await, Err(Error::Shards(ShardsProblem::Unplaced { .. }))) {
-        return verify(shards).await;
+    match verify(shards).await {
+        Err(Error::Shards(ShardsProblem::Unplaced { .. })) => {}
+        verified => return verified,
     }
     let mut lock = shards[0].apart().await?;
     let held = ask(&mut lock, &format!("SELECT pg_advisory_lock({LOCK})"), PATIENCE).await;
@@ -60,6 +65,13 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 /// sure, and all begin again.
 async fn place_all(shards: &[Postgres]) -> Result<(), Error> {
     let is_new = number(&shards[0]).await?.is_none();
+    for (listed, shard) in shards.iter().enumerate() {
+        check_place(shard, listed).await?;
+        // What is dealt out again was dealt out by one that died over it, and never used.
+        if is_new && shard.look_up(has_moved).await? {
+            return Err(ShardsProblem::Replaced { url: shards[0].url().clone() }.into());
+        }
+    }
     let all = usize::from(BUCKETS);
     for (place, shard) in shards.iter().enumerate().rev() {
         let share = if is_new {
@@ -109,21 +121,32 @@ async fn place(
 /// Fails unless each has its place, and nothing is with one that is not listed.
 pub(super) async fn verify(shards: &[Postgres]) -> Result<(), Error> {
     for (listed, shard) in shards.iter().enumerate() {
-        let url = || shard.url().clone();
-        match number(shard).await? {
-            None => return Err(ShardsProblem::Unplaced { url: url() }.into()),
-            Some(found) if usize::try_from(found) != Ok(listed) => {
-                return Err(ShardsProblem::Place { url: url(), found, listed }.into());
-            }
-            Some(_) => {}
+        if !check_place(shard, listed).await? {
+            return Err(ShardsProblem::Unplaced { url: shard.url().clone() }.into());
         }
         let peer: Option<i16> = shard.look_up(last_peer).await?;
-        if let Some(missing) = peer.filter(|peer| shards.len() <= usize::from(peer.cast_unsigned()))
-        {
+        if let Some(missing) = peer.filter(|peer| shards.len() <= shard_number(*peer)) {
             return Err(ShardsProblem::Missing { missing }.into());
         }
     }
     Ok(())
+}
+
+/// Whether it has a place; fails if that is another than the `listed` one.
+async fn check_place(shard: &Postgres, listed: usize) -> Result<bool, Error> {
+    match number(shard).await? {
+        Some(found) if shard_number(found) != listed => {
+            Err(ShardsProblem::Place { url: shard.url().clone(), found, listed }.into())
+        }
+        found => Ok(found.is_some()),
+    }
+}
+
+async fn has_moved(mut tx: Tx) -> Result<bool, Error> {
+    let has_moved = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM shard_buckets WHERE state <> 'owned' OR 1 < epoch)",
+    );
+    Ok(has_moved.fetch_one(&mut *tx).await?)
 }
 
 async fn number(shard: &Postgres) -> Result<Option<i16>, Error> {

@@ -11,6 +11,7 @@ use std::{
 use tokio::time::Instant;
 use trellis_api::id::{BUCKETS, Bucket};
 
+use super::state::State;
 use crate::{Error, Postgres, Tx, postgres::Door};
 
 /// From this age on somebody asks again, while others go on with the old answer.
@@ -41,26 +42,15 @@ struct View {
 struct Seen {
     asked: Instant,
     revision: i64,
-    buckets: Vec<Standing>,
+    buckets: Arc<[Option<Standing>]>,
 }
 
-/// How a shard stands to a bucket.
+/// How a shard stands to a bucket that it has, or has had.
 #[derive(Clone, Copy, Debug)]
 struct Standing {
     state: State,
     epoch: i64,
     peer: Option<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Nothing of it is here.
-    Absent,
-    Owned,
-    /// Or frozen, which is for a moment.
-    Moving,
-    Given,
-    Arriving,
 }
 
 impl Map {
@@ -101,16 +91,15 @@ impl Map {
     /// The way to the last known owner, if it still says so.
     async fn known(&self, bucket: Bucket) -> Result<Option<Route>, Error> {
         let Some(shard) = self.owner(bucket) else { return Ok(None) };
-        Ok(self.views[shard].fresh().await?.standing(bucket).route(shard))
+        let standing = self.views[shard].fresh().await?.standing(bucket);
+        Ok(standing.and_then(|standing| standing.route(shard)))
     }
 
     /// The shard that had the bucket when it was asked last, however long ago.
     fn owner(&self, bucket: Bucket) -> Option<usize> {
-        let standing = |view: &View| view.seen().map(|seen| seen.standing(bucket));
-        let standings = self.views.iter().map(standing).enumerate();
-        let owners = standings.filter_map(|(shard, standing)| {
-            let standing = standing?;
-            standing.route(shard).map(|_| (standing.epoch, shard))
+        let owners = self.views.iter().enumerate().filter_map(|(shard, view)| {
+            let standing = view.seen()?.standing(bucket)?;
+            standing.state.is_owner().then_some((standing.epoch, shard))
         });
         owners.max().map(|(_, shard)| shard)
     }
@@ -119,14 +108,13 @@ impl Map {
     /// given away and has not arrived. All of it is there, so anybody may say so.
     async fn adopt(&self, bucket: Bucket) -> Result<bool, Error> {
         for (number, view) in self.views.iter().enumerate() {
-            let Some(seen) = view.seen() else { continue };
-            let Standing { state: State::Given, epoch, peer: Some(peer) } = seen.standing(bucket)
+            let standing = |view: &View| view.seen()?.standing(bucket);
+            let Some(Standing { state: State::Given, epoch, peer: Some(peer) }) = standing(view)
             else {
                 continue;
             };
             let Some(heir) = self.views.get(peer) else { continue };
-            let arrives = heir.seen().is_some_and(|seen| {
-                let standing = seen.standing(bucket);
+            let arrives = standing(heir).is_some_and(|standing| {
                 standing.state == State::Arriving && standing.peer == Some(number)
             });
             if arrives {
@@ -179,6 +167,11 @@ pub(super) fn numbers(buckets: &[Bucket]) -> Vec<i16> {
     buckets.iter().map(|bucket| bucket.get().cast_signed()).collect()
 }
 
+/// The place in the list of databases that a column says.
+pub(super) fn shard_number(column: i16) -> usize {
+    usize::from(column.cast_unsigned())
+}
+
 fn elsewhere(bucket: Bucket) -> Error {
     let message = format!("no shard has bucket {}", bucket.get());
     Error::Elsewhere(Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(message)))
@@ -223,7 +216,7 @@ impl View {
         let known = self.seen();
         let revision = self.shard.look_up(revision).await?;
         let buckets = match known {
-            Some(seen) if seen.revision == revision => seen.buckets.clone(),
+            Some(seen) if seen.revision == revision => Arc::clone(&seen.buckets),
             // It may be newer than the revision, which is asked for again soon.
             _ => {
                 let standings = self.shard.look_up(standings).await?;
@@ -239,18 +232,15 @@ impl View {
 }
 
 impl Seen {
-    fn standing(&self, bucket: Bucket) -> Standing {
+    fn standing(&self, bucket: Bucket) -> Option<Standing> {
         self.buckets[usize::from(bucket.get())]
     }
 }
 
 impl Standing {
     fn route(self, shard: usize) -> Option<Route> {
-        match self.state {
-            State::Owned => Some(Route { shard, is_moving: false }),
-            State::Moving => Some(Route { shard, is_moving: true }),
-            State::Absent | State::Given | State::Arriving => None,
-        }
+        let is_moving = self.state != State::Owned;
+        self.state.is_owner().then_some(Route { shard, is_moving })
     }
 }
 
@@ -258,22 +248,15 @@ async fn revision(mut tx: Tx) -> Result<i64, Error> {
     Ok(sqlx::query_scalar("SELECT revision FROM shard").fetch_one(&mut *tx).await?)
 }
 
-async fn standings(mut tx: Tx) -> Result<Vec<Standing>, Error> {
+async fn standings(mut tx: Tx) -> Result<Arc<[Option<Standing>]>, Error> {
     let rows: Vec<(i16, String, i64, Option<i16>)> =
         sqlx::query_as("SELECT bucket, state, epoch, peer FROM shard_buckets")
             .fetch_all(&mut *tx)
             .await?;
-    let absent = Standing { state: State::Absent, epoch: 0, peer: None };
-    let mut standings = vec![absent; usize::from(BUCKETS)];
+    let mut standings = vec![None; usize::from(BUCKETS)];
     for (bucket, state, epoch, peer) in rows {
-        let state = match state.as_str() {
-            "owned" => State::Owned,
-            "moving" | "frozen" => State::Moving,
-            "given" => State::Given,
-            _ => State::Arriving,
-        };
-        let peer = peer.map(|peer| usize::from(peer.cast_unsigned()));
-        standings[usize::from(bucket.cast_unsigned())] = Standing { state, epoch, peer };
+        let (state, peer) = (State::parse(&state)?, peer.map(shard_number));
+        standings[usize::from(bucket.cast_unsigned())] = Some(Standing { state, epoch, peer });
     }
-    Ok(standings)
+    Ok(standings.into())
 }

@@ -136,7 +136,7 @@ impl<'s> Mover<'s> {
             let way = Way { from, to: target, from_number, to_number: to, tables };
             for (number, shard) in shards.iter().enumerate() {
                 if number != from_number && number != to {
-                    way.outdate(shard, &buckets).await?;
+                    shard.write(|tx| announce::outdate(tx, &buckets)).await?;
                 }
             }
             way.announce(&buckets).await?;

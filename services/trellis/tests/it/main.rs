@@ -23,4 +23,5 @@ mod operators;
 mod processor;
 mod races;
 mod redis;
+mod shards;
 mod traces;

@@ -5,16 +5,11 @@ use trellis_api::id::Bucket;
 
 use super::{CHUNK, Tables, Way, insist, key};
 use crate::{
-    Error, Postgres, Tx,
+    Error, Tx,
     shards::map::{numbers, revise},
 };
 
 impl Way<'_> {
-    /// A third shard's old copy is told of no changes from now on.
-    pub(super) async fn outdate(&self, shard: &Postgres, buckets: &[Bucket]) -> Result<(), Error> {
-        shard.write(|tx| outdate(tx, buckets)).await
-    }
-
     /// From now on both sides know of the move, and the old owner writes down what changes.
     pub(super) async fn announce(&self, buckets: &[Bucket]) -> Result<(), Error> {
         for shard in [self.to, self.from] {
@@ -62,7 +57,8 @@ async fn watch(mut tx: Tx, tables: Tables) -> Result<(), Error> {
     Ok(())
 }
 
-async fn outdate(mut tx: Tx, buckets: &[Bucket]) -> Result<(), Error> {
+/// A third shard's old copy is told of no changes from now on.
+pub(super) async fn outdate(mut tx: Tx, buckets: &[Bucket]) -> Result<(), Error> {
     sqlx::query("UPDATE shard_buckets SET has_copy = false WHERE bucket = ANY ($1)")
         .bind(numbers(buckets))
         .execute(&mut *tx)

@@ -4,7 +4,10 @@ use std::ops::RangeInclusive;
 
 use trellis_api::id::{BUCKETS, Bucket};
 
-use crate::{Error, Shards, Tx};
+use crate::{
+    Error, Shards, Tx,
+    shards::{map::shard_number, state::State},
+};
 
 /// What all shards say of all buckets.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +20,7 @@ pub struct Census {
 #[derive(Clone, Debug)]
 struct Row {
     bucket: u16,
-    state: String,
+    state: State,
     epoch: i64,
     peer: Option<usize>,
 }
@@ -40,22 +43,18 @@ async fn look(mut tx: Tx) -> Result<(Vec<Row>, u64), Error> {
             .await?;
     let changes: i64 =
         sqlx::query_scalar("SELECT count(*) FROM shard_changes").fetch_one(&mut *tx).await?;
-    let row = |(bucket, state, epoch, peer): (i16, String, i64, Option<i16>)| Row {
-        bucket: bucket.cast_unsigned(),
-        state,
-        epoch,
-        peer: peer.map(|peer| usize::from(peer.cast_unsigned())),
+    let row = |(bucket, state, epoch, peer): (i16, String, i64, Option<i16>)| {
+        let (state, peer) = (State::parse(&state)?, peer.map(shard_number));
+        Ok::<_, Error>(Row { bucket: bucket.cast_unsigned(), state, epoch, peer })
     };
-    Ok((rows.into_iter().map(row).collect(), changes.unsigned_abs()))
+    let rows = rows.into_iter().map(row).collect::<Result<_, _>>()?;
+    Ok((rows, changes.unsigned_abs()))
 }
 
 impl Census {
     /// Who has the bucket, or has given it to one that does not know it yet.
     pub fn owner(&self, bucket: Bucket) -> Option<usize> {
-        let is_owner = |rows: &Vec<Row>| {
-            find(rows, bucket)
-                .is_some_and(|row| matches!(&*row.state, "owned" | "moving" | "frozen"))
-        };
+        let is_owner = |rows: &Vec<Row>| find(rows, bucket).is_some_and(|row| row.state.is_owner());
         self.shards.iter().position(is_owner).or_else(|| self.heir(bucket).map(|(heir, _)| heir))
     }
 
@@ -63,7 +62,8 @@ impl Census {
     pub(super) fn goal(&self, bucket: Bucket) -> Option<usize> {
         let owner = self.owner(bucket)?;
         let comes = |rows: &Vec<Row>| {
-            find(rows, bucket).is_some_and(|row| row.state == "arriving" && row.peer == Some(owner))
+            find(rows, bucket)
+                .is_some_and(|row| row.state == State::Arriving && row.peer == Some(owner))
         };
         self.shards.iter().position(comes)
     }
@@ -72,10 +72,10 @@ impl Census {
     /// the first.
     pub(super) fn heir(&self, bucket: Bucket) -> Option<(usize, i64)> {
         self.shards.iter().enumerate().find_map(|(number, rows)| {
-            let given = find(rows, bucket).filter(|row| row.state == "given")?;
+            let given = find(rows, bucket).filter(|row| row.state == State::Given)?;
             let peer = given.peer?;
             let arriving = find(self.shards.get(peer)?, bucket)?;
-            let is_heir = arriving.state == "arriving" && arriving.peer == Some(number);
+            let is_heir = arriving.state == State::Arriving && arriving.peer == Some(number);
             is_heir.then_some((peer, given.epoch))
         })
     }
@@ -83,14 +83,13 @@ impl Census {
     /// Those that keep an old copy of a bucket.
     pub(super) fn copies(&self, bucket: Bucket) -> impl Iterator<Item = usize> + '_ {
         let has = move |(number, rows): (usize, &Vec<Row>)| {
-            find(rows, bucket).filter(|row| row.state == "given").map(|_| number)
+            find(rows, bucket).filter(|row| row.state == State::Given).map(|_| number)
         };
         self.shards.iter().enumerate().filter_map(has)
     }
 
-    /// The buckets of a shard in a state, as ranges: `owned`, `moving`, `frozen`, `given`
-    /// or `arriving`.
-    pub fn ranges(&self, shard: usize, state: &str) -> Vec<RangeInclusive<u16>> {
+    /// The buckets of a shard in a state, as ranges.
+    pub fn ranges(&self, shard: usize, state: State) -> Vec<RangeInclusive<u16>> {
         let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
         let rows = self.shards.get(shard).into_iter().flatten();
         for row in rows.filter(|row| row.state == state) {

@@ -12,7 +12,7 @@ use trellis_api::id::{BUCKETS, Bucket};
 use trellis_storage::{
     Error, Migration, Options, PostgresUrl, Shards, Tx, Url,
     shards::{
-        self,
+        self, State,
         mover::{Mover, Progress, Tables},
     },
 };
@@ -68,7 +68,7 @@ impl World {
     }
 
     /// The numbers of the buckets of a shard in a state.
-    async fn buckets(&self, shard: usize, state: &str) -> Vec<u16> {
+    async fn buckets(&self, shard: usize, state: State) -> Vec<u16> {
         let census = shards::mover::census(&self.shards).await.unwrap();
         census.ranges(shard, state).into_iter().flatten().collect()
     }

@@ -2,19 +2,20 @@
 
 use std::ops::RangeInclusive;
 
+use trellis_storage::shards::State;
 use trellis_storage::shards::mover::census;
 
 use super::Sharded;
 use crate::commands::say;
 use crate::config::Config;
 
-/// What a state of a bucket is called here, and in the database.
-const STATES: [(&str, &str); 5] = [
-    ("has", "owned"),
-    ("is giving away", "moving"),
-    ("is handing over", "frozen"),
-    ("is taking in", "arriving"),
-    ("keeps a copy of", "given"),
+/// What a state of a bucket is called here.
+const STATES: [(&str, State); 5] = [
+    ("has", State::Owned),
+    ("is giving away", State::Moving),
+    ("is handing over", State::Frozen),
+    ("is taking in", State::Arriving),
+    ("keeps a copy of", State::Given),
 ];
 /// So many ranges are told one by one.
 const TOLD: usize = 8;

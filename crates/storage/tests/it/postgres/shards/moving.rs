@@ -19,14 +19,14 @@ async fn a_range_moves_while_it_is_used_and_nobody_notices() {
 
     let moved = world.mover().run(&range(2000..2048), 1, &Unwatched).await.unwrap();
     assert_eq!(moved.buckets, 48);
-    assert_eq!(world.buckets(0, "owned").await.len(), 2000);
+    assert_eq!(world.buckets(0, State::Owned).await.len(), 2000);
     let moved = world.mover().run(&buckets, 0, &Unwatched).await.unwrap();
     assert_eq!(moved.buckets, 80);
 
     let entries = clerks.finish(&world.shards).await;
     let here = world.count(0, "SELECT count(*) FROM entries").await;
     assert_eq!(here, entries, "all of it is on the first shard again");
-    assert_eq!(world.buckets(0, "owned").await.len(), 2048 + 32);
+    assert_eq!(world.buckets(0, State::Owned).await.len(), 2048 + 32);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +68,7 @@ async fn a_mover_that_is_killed_anywhere_is_followed_by_one_that_loses_nothing()
     clerks.finish(&world.shards).await;
     let census = shards::mover::census(&world.shards).await.unwrap();
     assert_eq!(census.orphans(), 0);
-    assert_eq!(world.buckets(0, "owned").await.len(), 2048);
+    assert_eq!(world.buckets(0, State::Owned).await.len(), 2048);
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn what_refers_to_a_row_that_does_not_change_moves_with_it() {
     write(&world.shards, home, "ada").await.unwrap();
     let mover = world.mover().settling(Duration::from_secs(1));
     let mut run = Box::pin(mover.run(std::slice::from_ref(&home), 1, &Unwatched));
-    while world.buckets(0, "moving").await.is_empty() {
+    while world.buckets(0, State::Moving).await.is_empty() {
         let _ = tokio::time::timeout(Duration::from_millis(20), &mut run).await;
     }
 
@@ -185,7 +185,7 @@ async fn an_aborted_move_leaves_everything_where_it_was() {
     let mover = world.mover();
     // It waits for readers, and is stopped there.
     let mut run = Box::pin(mover.run(&buckets, 1, &Unwatched));
-    while world.buckets(0, "moving").await.len() < 2 {
+    while world.buckets(0, State::Moving).await.len() < 2 {
         let _ = tokio::time::timeout(Duration::from_millis(20), &mut run).await;
     }
     drop(run);
@@ -196,8 +196,8 @@ async fn an_aborted_move_leaves_everything_where_it_was() {
     }
 
     assert_eq!(aborted.unwrap(), 2);
-    assert_eq!(world.buckets(0, "owned").await.len(), 2048);
-    assert!(world.buckets(1, "arriving").await.is_empty());
+    assert_eq!(world.buckets(0, State::Owned).await.len(), 2048);
+    assert!(world.buckets(1, State::Arriving).await.is_empty());
     write(&world.shards, buckets[0], "ada").await.unwrap();
     assert_eq!(world.count(0, "SELECT count(*) FROM shard_changes").await, 0);
 }
@@ -208,7 +208,7 @@ async fn two_movers_do_not_work_on_one_shard() {
     let mover = world.mover();
     let buckets = range(0..1);
     let mut first = Box::pin(mover.run(&buckets, 1, &Unwatched));
-    while world.buckets(0, "moving").await.is_empty() {
+    while world.buckets(0, State::Moving).await.is_empty() {
         let _ = tokio::time::timeout(Duration::from_millis(20), &mut first).await;
     }
 

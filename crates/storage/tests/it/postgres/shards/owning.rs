@@ -7,14 +7,14 @@ use super::*;
 #[tokio::test]
 async fn new_shards_share_the_buckets_and_a_later_one_begins_without() {
     let Some(mut world) = World::of(3).await else { return };
-    assert_eq!(world.buckets(0, "owned").await.len(), 1365);
-    assert_eq!(world.buckets(1, "owned").await.first(), Some(&1365));
-    assert_eq!(world.buckets(2, "owned").await.last(), Some(&(BUCKETS - 1)));
+    assert_eq!(world.buckets(0, State::Owned).await.len(), 1365);
+    assert_eq!(world.buckets(1, State::Owned).await.first(), Some(&1365));
+    assert_eq!(world.buckets(2, State::Owned).await.last(), Some(&(BUCKETS - 1)));
 
     world.databases.push(Database::postgres().await.unwrap());
     world.shards = world.handle().await;
 
-    assert!(world.buckets(3, "owned").await.is_empty());
+    assert!(world.buckets(3, State::Owned).await.is_empty());
     let census = shards::mover::census(&world.shards).await.unwrap();
     assert_eq!(census.orphans(), 0);
 }
@@ -32,8 +32,8 @@ async fn many_processes_that_begin_at_once_share_the_buckets_once() {
 
     let shards = opened.into_iter().map(Result::unwrap).next().unwrap();
     let world = World { databases, shards };
-    assert_eq!(world.buckets(0, "owned").await.len(), 2048);
-    assert_eq!(world.buckets(1, "owned").await.len(), 2048);
+    assert_eq!(world.buckets(0, State::Owned).await.len(), 2048);
+    assert_eq!(world.buckets(1, State::Owned).await.len(), 2048);
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn who_begins_where_another_died_gives_every_bucket_an_owner() {
     let again = world.handle().await;
 
     assert_eq!(shards::mover::census(&again).await.unwrap().orphans(), 0);
-    assert_eq!(world.buckets(1, "owned").await.len(), 2048);
+    assert_eq!(world.buckets(1, State::Owned).await.len(), 2048);
 }
 
 #[tokio::test]
@@ -59,6 +59,22 @@ async fn databases_in_another_order_or_too_few_are_refused() {
     world.mover().settling(Duration::ZERO).run(&range(0..1), 1, &Unwatched).await.unwrap();
     let error = open(&[first]).await.unwrap_err();
     assert!(matches!(error, Error::Shards(ShardsProblem::Missing { missing: 1 })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_new_database_in_the_place_of_an_old_one_takes_no_bucket_from_the_others() {
+    let Some(world) = World::of(2).await else { return };
+    let [first, second] = [&world.databases[0], &world.databases[1]];
+    let new = Database::postgres().await.unwrap();
+
+    let error = open(&[&new, first]).await.unwrap_err();
+    assert!(matches!(error, Error::Shards(ShardsProblem::Place { found: 0, listed: 1, .. })));
+    assert_eq!(world.buckets(0, State::Owned).await.len(), 2048);
+
+    world.mover().settling(Duration::ZERO).run(&range(0..1), 1, &Unwatched).await.unwrap();
+    let error = open(&[&new, second]).await.unwrap_err();
+    assert!(matches!(error, Error::Shards(ShardsProblem::Replaced { .. })), "{error:?}");
+    assert_eq!(world.buckets(1, State::Owned).await.len(), 2049);
 }
 
 #[tokio::test]
@@ -90,7 +106,7 @@ async fn a_bucket_that_was_given_away_and_has_not_arrived_is_taken_in_by_who_nee
     assert_eq!(write(&world.shards, bucket(7), "ada").await.unwrap(), 1);
 
     assert_eq!(world.count(1, "SELECT count(*) FROM accounts").await, 1);
-    assert!(world.buckets(1, "arriving").await.is_empty());
+    assert!(world.buckets(1, State::Arriving).await.is_empty());
 }
 
 #[tokio::test]
