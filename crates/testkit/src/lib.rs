@@ -15,6 +15,7 @@ mod nats;
 mod process;
 mod program;
 mod redis;
+mod server;
 
 /// Makes two tests of each function: one on SQLite, and one on Postgres.
 ///

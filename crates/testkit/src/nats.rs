@@ -3,78 +3,52 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::sync::Mutex;
-use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
 
-use crate::process::{self, free_port, text};
+use crate::process::text;
 use crate::program;
-
-/// How long a server may take to answer, on a machine that is busy with other tests.
-const START: Duration = Duration::from_mins(1);
+use crate::server::Server;
 
 /// A server of one's own, which can be killed, started again, and robbed of its memory.
-pub struct Nats {
-    program: PathBuf,
-    folder: PathBuf,
-    port: u16,
-    keeper: Mutex<Option<Child>>,
-}
+pub struct Nats(Server);
 
 impl Nats {
     /// Starts one; `None` where there is no NATS.
     pub async fn start() -> Option<Self> {
         let program = program::find("nats-server", "nats-server")?;
-        // From here on the keeper removes it.
-        let folder = process::folder(None).keep();
-        let server = Self { program, folder, port: free_port(), keeper: Mutex::new(None) };
+        let server = Self(Server::new(program));
         server.resume().await;
         Some(server)
     }
 
     /// Where it answers.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://127.0.0.1:{}", self.0.port())
     }
 
     /// Starts it again after [`kill`](Self::kill), on the same port and the same files.
     pub async fn resume(&self) {
-        let (port, store, pid) = (self.port.to_string(), self.store(), self.pid_file());
-        let mut arguments = vec![text(&self.program), "-a", "127.0.0.1", "-p", &port];
-        arguments.extend(["-js", "-sd", text(&store), "-P", text(&pid)]);
-        let keeper = process::keep(&self.folder, None, &self.log(), &arguments);
-        *self.keeper.lock().expect("no test panics in here") = Some(keeper);
-        let ready = async {
-            while !self.answers().await {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if timeout(START, ready).await.is_err() {
-            let log = fs::read_to_string(self.log()).unwrap_or_default();
-            panic!("NATS does not answer: {log}");
-        }
+        let (port, store, pid) = (self.0.port().to_string(), self.store(), self.0.pid_file());
+        let arguments =
+            ["-a", "127.0.0.1", "-p", &port, "-js", "-sd", text(&store), "-P", text(&pid)];
+        self.0.run(&arguments, async || self.answers().await).await;
     }
 
     /// Kills the server, as a crash would. Its files stay.
     pub fn kill(&self) {
-        process::signal("KILL", self.pid());
-        if let Some(keeper) = self.keeper.lock().expect("no test panics in here").take() {
-            process::leave_files(keeper);
-        }
+        self.0.kill();
     }
 
     /// Stops the server in its tracks, until [`go_on`](Self::go_on).
     pub fn stop(&self) {
-        process::signal("STOP", self.pid());
+        self.0.stop();
     }
 
     /// Undoes [`stop`](Self::stop).
     pub fn go_on(&self) {
-        process::signal("CONT", self.pid());
+        self.0.go_on();
     }
 
     /// Kills it, and starts one that remembers nothing.
@@ -101,47 +75,25 @@ impl Nats {
 
     /// A server greets whoever connects.
     async fn answers(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)).await else {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.0.port())).await else {
             return false;
         };
         let mut greeting = [0; 5];
         stream.read_exact(&mut greeting).await.is_ok() && greeting == *b"INFO "
     }
 
-    fn pid(&self) -> u32 {
-        let text = fs::read_to_string(self.pid_file()).expect("it runs");
-        text.trim().parse().expect("it is the id")
-    }
-
-    fn pid_file(&self) -> PathBuf {
-        self.folder.join("pid")
-    }
-
     fn store(&self) -> PathBuf {
-        self.folder.join("store")
+        self.0.folder().join("store")
     }
 
     fn saved(&self) -> PathBuf {
-        self.folder.join("saved")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.folder.join("log")
-    }
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        let keeper = self.keeper.get_mut().map(Option::take);
-        if let Ok(Some(keeper)) = keeper {
-            process::end(keeper);
-        }
+        self.0.folder().join("saved")
     }
 }
 
 impl fmt::Debug for Nats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Nats").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Nats").field("port", &self.0.port()).finish_non_exhaustive()
     }
 }
 

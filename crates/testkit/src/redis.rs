@@ -1,30 +1,19 @@
 //! Redis servers.
 
 use std::fmt;
-use std::fs;
-use std::path::PathBuf;
-use std::process::Child;
-use std::sync::Mutex;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
 
-use crate::process::{self, free_port, text};
+use crate::process::text;
 use crate::program;
-
-/// How long a server may take to answer, on a machine that is busy with other tests.
-const START: Duration = Duration::from_mins(1);
+use crate::server::Server;
 
 /// A server of one's own, in memory alone, which can be killed, started again, stopped in
 /// its tracks, and robbed of its memory.
 pub struct Redis {
-    program: PathBuf,
-    folder: PathBuf,
-    port: u16,
+    server: Server,
     password: Option<&'static str>,
-    keeper: Mutex<Option<Child>>,
 }
 
 impl Redis {
@@ -40,10 +29,7 @@ impl Redis {
 
     async fn begin(password: Option<&'static str>) -> Option<Self> {
         let program = program::find("redis-server", "redis-server")?;
-        // From here on the keeper removes it.
-        let folder = process::folder(None).keep();
-        let keeper = Mutex::new(None);
-        let server = Self { program, folder, port: free_port(), password, keeper };
+        let server = Self { server: Server::new(program), password };
         server.resume().await;
         Some(server)
     }
@@ -51,45 +37,32 @@ impl Redis {
     /// Where it answers.
     pub fn url(&self) -> String {
         let login = self.password.map(|password| format!(":{password}@")).unwrap_or_default();
-        format!("redis://{login}127.0.0.1:{}", self.port)
+        format!("redis://{login}127.0.0.1:{}", self.server.port())
     }
 
     /// Starts it again after [`kill`](Self::kill), on the same port. It remembers nothing.
     pub async fn resume(&self) {
-        let (port, pid) = (self.port.to_string(), self.pid_file());
-        let mut arguments = vec![text(&self.program), "--bind", "127.0.0.1", "--port", &port];
-        arguments.extend(["--save", "", "--appendonly", "no", "--pidfile", text(&pid)]);
+        let (port, pid) = (self.server.port().to_string(), self.server.pid_file());
+        let mut arguments = vec!["--bind", "127.0.0.1", "--port", &port, "--pidfile", text(&pid)];
+        arguments.extend(["--save", "", "--appendonly", "no"]);
         arguments.extend(self.password.iter().flat_map(|password| ["--requirepass", password]));
-        let keeper = process::keep(&self.folder, None, &self.log(), &arguments);
-        *self.keeper.lock().expect("no test panics in here") = Some(keeper);
-        let ready = async {
-            while !self.answers().await {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if timeout(START, ready).await.is_err() {
-            let log = fs::read_to_string(self.log()).unwrap_or_default();
-            panic!("Redis does not answer: {log}");
-        }
+        self.server.run(&arguments, async || self.answers().await).await;
     }
 
     /// Kills the server, as a crash would, and all that it knew is gone.
     pub fn kill(&self) {
-        process::signal("KILL", self.pid());
-        if let Some(keeper) = self.keeper.lock().expect("no test panics in here").take() {
-            process::leave_files(keeper);
-        }
+        self.server.kill();
     }
 
     /// Stops the server in its tracks, until [`go_on`](Self::go_on). Connections stand, and
     /// new ones are accepted by the kernel, but nobody answers.
     pub fn stop(&self) {
-        process::signal("STOP", self.pid());
+        self.server.stop();
     }
 
     /// Undoes [`stop`](Self::stop).
     pub fn go_on(&self) {
-        process::signal("CONT", self.pid());
+        self.server.go_on();
     }
 
     /// Has it forget everything.
@@ -104,7 +77,7 @@ impl Redis {
 
     /// The first line of what it says to a command that is a word.
     async fn tell(&self, command: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+        let mut stream = TcpStream::connect(("127.0.0.1", self.server.port())).await.ok()?;
         if let Some(password) = self.password {
             stream.write_all(format!("AUTH {password}\r\n").as_bytes()).await.ok()?;
             read_line(&mut stream).await.filter(|reply| reply.starts_with("+OK"))?;
@@ -112,35 +85,11 @@ impl Redis {
         stream.write_all(format!("{command}\r\n").as_bytes()).await.ok()?;
         read_line(&mut stream).await
     }
-
-    fn pid(&self) -> u32 {
-        let text = fs::read_to_string(self.pid_file()).expect("it runs");
-        text.trim().parse().expect("it is the id")
-    }
-
-    fn pid_file(&self) -> PathBuf {
-        self.folder.join("pid")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.folder.join("log")
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let keeper = self.keeper.get_mut().map(Option::take);
-        if let Ok(Some(keeper)) = keeper {
-            // One that was stopped could not be told to end.
-            self.go_on();
-            process::end(keeper);
-        }
-    }
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Redis").field("port", &self.server.port()).finish_non_exhaustive()
     }
 }
 
