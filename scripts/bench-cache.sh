@@ -16,26 +16,11 @@ work_parent=${BENCH_DIR:-$target}
 mkdir -p "$work_parent"
 . scripts/processes.sh
 . scripts/postgres.sh
+. scripts/redis.sh
 . scripts/figures.sh
 
 rounds=${ROUNDS:-5}
 duration=${DURATION:-5}
-
-redis_start() {
-  local tries
-  redis_port=$(python3 -c 'import socket
-with socket.socket() as s:
-    s.bind(("127.0.0.1", 0))
-    print(s.getsockname()[1])')
-  redis-server --bind 127.0.0.1 --port "$redis_port" --save '' --appendonly no \
-    >"$work/redis.log" 2>&1 &
-  pids[redis]=$!
-  for tries in {1..100}; do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$redis_port") 2>/dev/null; then return 0; fi
-    sleep 0.1
-  done
-  fail "Redis does not answer after $((tries / 10)) s"
-}
 
 # load NAME: product pages for 32 callers.
 load() {

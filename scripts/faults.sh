@@ -13,6 +13,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/processes.sh
 . scripts/postgres.sh
+. scripts/nats.sh
+. scripts/redis.sh
+. scripts/fleet.sh
 
 seconds=${SECONDS_EACH:-12}
 acknowledged=$work/acknowledged
@@ -36,28 +39,11 @@ all=(
   primary-lost-and-replica-promoted
 )
 
-nats_run() {
-  nats-server -js -sd "$work/nats" -a 127.0.0.1 -p "$nats_port" >>"$work/nats.log" 2>&1 &
-  pids[nats]=$!
-}
-
-redis_run() {
-  redis-server --bind 127.0.0.1 --port "$redis_port" --save '' --appendonly no \
-    --dir "$work" >>"$work/redis.log" 2>&1 &
-  pids[redis]=$!
-}
-
-end_process() {
-  kill -KILL "${pids[$1]}"
-  wait "${pids[$1]}" 2>/dev/null || true
-  unset "pids[$1]"
-}
-
 # break_it FAULT, mend FAULT: what happens at the two moments.
 break_it() {
   case $1 in
     none) ;;
-    order-process-killed) end_process order1 ;;
+    order-process-killed) end_at_once order1 ;;
     postgres-connections-cut)
       postgres_ask "$postgres_port" "SELECT count(pg_terminate_backend(pid))
         FROM pg_stat_activity WHERE application_name = 'trellis'" >/dev/null
@@ -66,12 +52,12 @@ break_it() {
     postgres-paused) postgres_signal STOP ;;
     replica-stopped) postgres_kill replica ;;
     replica-paused) postgres_ask "$postgres_replica_port" 'SELECT pg_wal_replay_pause()' ;;
-    nats-killed) end_process nats ;;
+    nats-killed) end_at_once nats ;;
     nats-wiped)
-      end_process nats
+      end_at_once nats
       rm -rf "$work/nats"
       ;;
-    redis-killed) end_process redis ;;
+    redis-killed) end_at_once redis ;;
     redis-flushed) redis-cli -p "$redis_port" flushall >/dev/null ;;
     redis-paused) kill -STOP "${pids[redis]}" ;;
     primary-lost-and-replica-promoted) postgres_kill postgres ;;
@@ -88,8 +74,8 @@ mend() {
     postgres-paused) postgres_signal CONT ;;
     replica-stopped) postgres_run replica "$work/postgres/replica" "$postgres_replica_port" ;;
     replica-paused) postgres_ask "$postgres_replica_port" 'SELECT pg_wal_replay_resume()' ;;
-    nats-killed | nats-wiped) nats_run ;;
-    redis-killed) redis_run ;;
+    nats-killed | nats-wiped) nats_start ;;
+    redis-killed) redis_start ;;
     redis-paused) kill -CONT "${pids[redis]}" ;;
     primary-lost-and-replica-promoted)
       postgres_ask "$postgres_replica_port" 'SELECT pg_promote()' >/dev/null
@@ -109,36 +95,6 @@ postgres_kill() {
   postgres_signal KILL "$1"
   wait "${pids[$1]}" 2>/dev/null || true
   unset "pids[$1]"
-}
-
-fleet() {
-  local role number peers urls
-  export TRELLIS_ADMIN_TOKEN TRELLIS_NATS TRELLIS_REDIS
-  TRELLIS_ADMIN_TOKEN=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
-  postgres_start
-  for role in user order; do
-    postgres_database "${role}_1"
-    urls=TRELLIS_${role^^}_DATABASE
-    export "$urls=${!urls} postgres://postgres@127.0.0.1:$postgres_port/${role}_1"
-  done
-  postgres_replica
-  nats_port=$(free_port)
-  redis_port=$(free_port)
-  TRELLIS_NATS=nats://127.0.0.1:$nats_port
-  TRELLIS_REDIS=redis://127.0.0.1:$redis_port
-  nats_run
-  redis_run
-  timeout 60 "$binary" migrate
-  for role in inventory payment recommendation order user; do
-    peers=()
-    for number in 1 2; do
-      [ "$role$number" != payment2 ] || continue
-      start "$role$number" "$role"
-      peers+=("http://${address[$role$number]}")
-    done
-    export "TRELLIS_PEERS_${role^^}=$(IFS=,; echo "${peers[*]}")"
-  done
-  start gateway gateway
 }
 
 # Customers buy, and meanwhile it breaks and is mended.
@@ -163,11 +119,8 @@ round() {
 
 # Every order that somebody was told of is there, and the books agree.
 settle() {
-  local role lost
-  for role in gateway user2 user1 order2 order1 recommendation2 recommendation1 payment1 \
-    inventory2 inventory1; do
-    [ -z "${pids[$role]:-}" ] || stop "$role"
-  done
+  local lost
+  fleet_stop
   timeout 300 "$binary" audit
   lost=$(comm -23 <(sort "$acknowledged") <(confirmed | sort) | wc -l)
   say "$(wc -l <"$acknowledged") purchases acknowledged, $lost of them lost"
@@ -185,10 +138,11 @@ confirmed() {
 }
 
 build
-command -v nats-server redis-server redis-cli jq pgrep >/dev/null ||
-  fail 'nats-server, redis-server, redis-cli, jq and pgrep are needed'
+for tool in redis-cli jq pgrep python3; do
+  command -v $tool >/dev/null || fail "there is no $tool here: install it"
+done
 say 'a fleet on Postgres with a replica and two shards, NATS and Redis'
-fleet
+fleet_start
 scripts/made-up-retail.sh >"$work/retail.csv"
 timeout 120 "$binary" import "$work/retail.csv" --endpoint "http://${address[gateway]}"
 sku=$(awk -F, 'NR == 2 { print $2 }' "$work/retail.csv")

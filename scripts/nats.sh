@@ -6,15 +6,12 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # `work` and `pids` come from processes.sh
 
-# Answers on `nats_port`, by `nats_program`.
+# Answers on `nats_port`, which stays when it is started again, by `nats_program`.
 nats_start() {
   local tries
   nats_program=$(command -v nats-server || echo /usr/sbin/nats-server)
   [ -x "$nats_program" ] || fail 'there is no NATS here: install nats-server'
-  nats_port=$(python3 -c 'import socket
-with socket.socket() as s:
-    s.bind(("127.0.0.1", 0))
-    print(s.getsockname()[1])')
+  nats_port=${nats_port:-$(free_port)}
   "$nats_program" -a 127.0.0.1 -p "$nats_port" -js -sd "$work/nats" >"$work/nats.log" 2>&1 &
   pids[nats]=$!
   for tries in {1..300}; do

@@ -69,13 +69,6 @@ postgres_ask() {
   "$postgres_programs/psql" -h 127.0.0.1 -p "$1" -U postgres -d postgres -tAqc "$2"
 }
 
-free_port() {
-  python3 -c 'import socket
-with socket.socket() as s:
-    s.bind(("127.0.0.1", 0))
-    print(s.getsockname()[1])'
-}
-
 # postgres_database NAME: makes an empty database.
 postgres_database() {
   "$postgres_programs/createdb" -h 127.0.0.1 -p "$postgres_port" -U postgres "$1"

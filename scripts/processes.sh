@@ -30,6 +30,14 @@ fail() {
   return 1
 }
 
+# One that was free a moment ago.
+free_port() {
+  python3 -c 'import socket
+with socket.socket() as s:
+    s.bind(("127.0.0.1", 0))
+    print(s.getsockname()[1])'
+}
+
 # Builds the release binary, as `cargo run --release` does.
 build() {
   [ -z "${BINARY:-}" ] || return 0

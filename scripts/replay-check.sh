@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Replays real orders against the shop, looks whether the dashboards have something to
 # show, and audits its records: once with every service in one process, once as a fleet
-# of six processes, and once as a fleet on a Postgres server, in which each service that
-# can be has two processes, and customers and orders are spread over two databases, between
-# which some move meanwhile.
+# of six processes, and once as a fleet of ten on Postgres with a replica and shards, NATS
+# and Redis, while customers and their orders move from shard to shard.
 #
-#   scripts/replay-check.sh [one|fleet|postgres]
+#   scripts/replay-check.sh [one|fleet|servers]
 #
 #   RETAIL_CSV  the "Online Retail" data set as .csv or .csv.xz; without it a
 #               small file of the same form is made
@@ -14,6 +13,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/processes.sh
 . scripts/postgres.sh
+. scripts/nats.sh
+. scripts/redis.sh
+. scripts/fleet.sh
 
 limit=${LIMIT:-1500}
 csv=$work/retail.csv
@@ -102,29 +104,9 @@ move_buckets() {
 }
 
 # The dashboards show what files do, and there are none here.
-fleet_on_postgres() {
-  local role number peers urls
-  say "a fleet of ten processes on Postgres, $limit invoices"
-  export TRELLIS_ADMIN_TOKEN
-  TRELLIS_ADMIN_TOKEN=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
-  postgres_start
-  for role in user order; do
-    postgres_database "${role}_1"
-    urls=TRELLIS_${role^^}_DATABASE
-    export "$urls=${!urls} postgres://postgres@127.0.0.1:$postgres_port/${role}_1"
-  done
-  timeout 60 "$binary" migrate
-  for role in inventory payment recommendation order user; do
-    peers=()
-    for number in 1 2; do
-      # Only the sandbox, which plays a company outside, keeps a file; it has one counter.
-      [ "$role$number" != payment2 ] || continue
-      start "$role$number" "$role"
-      peers+=("http://${address[$role$number]}")
-    done
-    export "TRELLIS_PEERS_${role^^}=$(IFS=,; echo "${peers[*]}")"
-  done
-  start gateway gateway
+fleet_on_servers() {
+  say "a fleet of ten processes on servers, $limit invoices"
+  fleet_start
   timeout 300 "$binary" import "$csv" --endpoint "http://${address[gateway]}"
   move_buckets &
   pids[mover]=$!
@@ -133,11 +115,11 @@ fleet_on_postgres() {
   wait "${pids[mover]}" || fail 'buckets could not be moved'
   unset 'pids[mover]'
   "$binary" shard status
-  for role in gateway user2 user1 order2 order1 recommendation2 recommendation1 payment1 \
-    inventory2 inventory1; do
-    stop "$role"
-  done
+  fleet_stop
   audit
+  end_at_once redis
+  nats_stop
+  end_at_once replica
   postgres_stop
 }
 
@@ -146,14 +128,14 @@ data
 case ${1:-all} in
   one) one_process ;;
   fleet) fleet ;;
-  postgres) fleet_on_postgres ;;
+  servers) fleet_on_servers ;;
   all)
     one_process
     rm -rf "$TRELLIS_DATA_DIR"
     fleet
     rm -rf "$TRELLIS_DATA_DIR"
-    fleet_on_postgres
+    fleet_on_servers
     ;;
-  *) fail "what is $1? one, fleet, postgres, or nothing for all" ;;
+  *) fail "what is $1? one, fleet, servers, or nothing for all" ;;
 esac
 say 'the records agree'
