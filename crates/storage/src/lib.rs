@@ -7,7 +7,8 @@
 //! network call.
 //!
 //! [`Postgres`] is the same on a server, or on a primary with replicas: a read says by its
-//! [`Freshness`] whether a replica may answer it.
+//! [`Freshness`] whether a replica may answer it. [`Shards`] are several of these, which
+//! share the users of a service by bucket.
 //!
 //! What a database counts goes to [`Options::metrics`], and each unit of work is a span
 //! of its caller's trace, if that is sampled; with `TRELLIS_TRACE=trellis_storage=trace`

@@ -130,8 +130,14 @@ impl SessionCache {
 
     async fn tell(&self, name: String) {
         let Some(shared) = &self.0 else { return };
-        let until = shared.clock.now() + BELIEVED;
-        shared.untold().insert(name.clone(), until);
+        let now = shared.clock.now();
+        let until = now + BELIEVED;
+        {
+            let mut untold = shared.untold();
+            // Those whose caller went away before Redis had heard.
+            untold.retain(|_, until| now < *until);
+            untold.insert(name.clone(), until);
+        }
         if shared.told(&name).await {
             return;
         }
