@@ -117,8 +117,8 @@ impl Database {
         }
     }
 
-    /// Runs one statement in it, or in each of its shards, beside everybody. The rows are what it finds, as texts;
-    /// an error is what the database says.
+    /// Runs one statement in it, or in each of its shards, beside everybody. The rows are
+    /// what it finds, as texts; an error is what the database says.
     pub async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
         query_at(&self.url, sql).await
     }

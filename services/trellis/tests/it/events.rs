@@ -41,14 +41,11 @@ impl Scene {
         self.command(arguments).output().unwrap()
     }
 
-    fn outbox(&self, sql: &str) -> String {
+    /// How many events of orders are not published.
+    fn waiting(&self) -> usize {
         let url = database(self.shop.folder(), "order");
-        let rows = Database::query_now(&url, sql).unwrap();
-        rows.first().and_then(|row| row[0].clone()).unwrap_or_default()
-    }
-
-    fn waiting(&self) -> String {
-        self.outbox("SELECT count(*) FROM outbox WHERE published_time IS NULL")
+        let waiting = "SELECT event_id FROM outbox WHERE published_time IS NULL";
+        Database::query_now(&url, waiting).unwrap().len()
     }
 }
 
@@ -89,7 +86,7 @@ async fn a_broker_that_was_wiped_is_filled_again_by_a_command() {
     assert!(rebuilt.status.success(), "{}", said(&rebuilt));
     assert!(said(&rebuilt).contains("all are in the stream"), "{}", said(&rebuilt));
     assert_eq!(messages(&scene.nats).await, Some(3));
-    assert_eq!(scene.waiting(), "0");
+    assert_eq!(scene.waiting(), 0);
     assert!(scene.run(&["events", "status"]).status.success());
 }
 
@@ -122,7 +119,7 @@ async fn a_broker_that_does_not_answer_leaves_all_as_it_was() {
 
     assert!(!refused.status.success());
     assert!(said(&refused).contains("nothing was changed"), "{}", said(&refused));
-    assert_eq!(scene.waiting(), "0");
+    assert_eq!(scene.waiting(), 0);
     let seen = scene.run(&["events", "status"]);
     assert!(seen.status.success() && said(&seen).contains("cannot be asked"), "{}", said(&seen));
 }
@@ -134,7 +131,7 @@ async fn without_a_broker_events_are_made_due_for_the_shop() {
     let due = trellis(scene.shop.folder(), &["events", "rebuild"]).output().unwrap();
 
     assert!(due.status.success() && said(&due).contains("TRELLIS_NATS is not set"), "{due:?}");
-    assert_eq!(scene.waiting(), "3");
+    assert_eq!(scene.waiting(), 3);
     let again = scene.run(&["events", "rebuild"]);
     assert!(said(&again).contains("nothing to send again"), "{}", said(&again));
 }
@@ -150,14 +147,14 @@ async fn after_ctrl_c_what_is_due_is_still_due() {
 
     let mut command = scene.command(&["events", "rebuild", "order"]);
     let rebuild = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    until(async || scene.waiting() == "3").await;
+    until(async || scene.waiting() == 3).await;
     let sent = Command::new("kill").args(["-INT", &rebuild.id().to_string()]).status();
     assert!(sent.unwrap().success());
     let ended = rebuild.wait_with_output().unwrap();
 
     assert_eq!(ended.status.code(), Some(130), "{}", said(&ended));
     assert!(said(&ended).contains("3 are not published yet"), "{}", said(&ended));
-    assert_eq!(scene.waiting(), "3");
+    assert_eq!(scene.waiting(), 3);
 }
 
 #[test]
