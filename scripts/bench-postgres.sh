@@ -25,7 +25,7 @@ hot_sku() {
     database=hot_sku_$number
     postgres_database "$database"
     json=$("$target/release/examples/hot_sku" \
-      "postgres://postgres@127.0.0.1:$postgres_port/$database" "$duration" 256)
+      "postgres://postgres@127.0.0.1:$postgres_port/$database" "$duration" 512)
     say "$json"
     note batched "$(number batched_per_second <<<"$json")"
     note plain "$(number plain_per_second <<<"$json")"
@@ -43,7 +43,7 @@ report() {
     "$(git describe --always --dirty 2>/dev/null || echo 'an unknown commit')"
   printf -- '- medians of %s rounds of %s s; callers, service and server share the machine; load at the end: %s\n' \
     "$rounds" "$duration" "$(cut -d ' ' -f 1-3 /proc/loadavg)"
-  printf '\n| one product, 256 callers, 10 connections | a second |\n|---|---|\n'
+  printf '\n| one product, 512 callers, 10 connections | a second |\n|---|---|\n'
   printf '| reservations by the service, many in a statement | %s |\n' "$(median batched)"
   printf '| reservations by a conditional update each | %s |\n' "$(median plain)"
   printf '| ratio | %s |\n' "$(median ratio 1)"

@@ -22,6 +22,8 @@ postgres_start() {
     postgres_as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
     chown postgres: "$data"
     chmod a+x "$work"
+    "${postgres_as[@]}" test -x "$work" ||
+      fail "the user postgres cannot enter $work: set BENCH_DIR or TMPDIR to a folder it can"
   fi
   (cd "$data" && "${postgres_as[@]}" "$programs/initdb" --username=postgres --auth=trust \
     --encoding=UTF8 --locale=C --no-sync -D "$data/data" >"$work/initdb.log")

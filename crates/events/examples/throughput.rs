@@ -4,7 +4,8 @@
 //! `throughput PUBLISHER_URL CONSUMER_URL NATS_URL [EVENTS] [RATE] [SECONDS]`, on two empty
 //! databases and a server without streams. Prints one JSON object. First EVENTS wait, and
 //! are relayed by one relay while nobody listens, and then heard by one process; then RATE
-//! of them happen each second, relayed and heard at once.
+//! of them happen each second, relayed and heard at once. The first [`WARM_UP`] seconds of
+//! that, in which both connect, do not count.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -32,6 +33,8 @@ use trellis_telemetry::Metrics;
 const KIND: &str = "order.confirmed";
 /// Events that are told in one unit of work before the clock runs.
 const CHUNK: usize = 500;
+/// Seconds before delays count.
+const WARM_UP: u32 = 2;
 /// How often what is left is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_secs(20);
@@ -74,7 +77,7 @@ async fn main() -> anyhow::Result<()> {
     let urls = (next().context(USAGE)?, next().context(USAGE)?, next().context(USAGE)?);
     let mut number = |default| next().map_or(Ok(default), |text| text.parse::<u32>());
     let (events, rate, seconds) = (number(100_000)?, number(500)?, number(10)?);
-    let paced = (rate * seconds) as usize;
+    let paced = (rate * (WARM_UP + seconds)) as usize;
 
     let scene = Scene::open(&urls.0, &urls.1, &urls.2, paced).await?;
     scene.fill(events as usize).await?;
@@ -207,6 +210,9 @@ impl Scene {
         let mut delays = Histogram::new(3)?;
         while let Some(told) = tells.join_next().await {
             let (number, committed) = told??;
+            if number < (rate * WARM_UP) as usize {
+                continue;
+            }
             let heard = self.heard.times[number].get().context("an event was not heard")?;
             let delay = heard.saturating_duration_since(committed);
             // Not `saturating_record`, which keeps within what the histogram can hold so far.

@@ -12,9 +12,9 @@ mod publish;
 mod rebuild;
 mod report;
 
-use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{iter, mem};
 
 use time::OffsetDateTime;
 use tokio::time::sleep;
@@ -37,6 +37,8 @@ pub use rebuild::Rebuild;
 
 /// The most rows that are delivered at once.
 pub const BATCH: u32 = 256;
+/// The most rows that a step reads, and then delivers batch by batch.
+pub const PAGE: u32 = 4 * BATCH;
 /// The waits after a consumer failed to apply an event.
 pub const AFTER_REFUSAL: Backoff =
     Backoff { first: Duration::from_millis(500), cap: Duration::from_mins(2) };
@@ -103,7 +105,7 @@ async fn drive(mut relay: Relay, bus: Arc<dyn Bus>, shutdown: Shutdown) {
         };
         report(&mut failures, progress.as_ref().err());
         let (wait, listens) = match progress {
-            Ok(Progress::Settled(BATCH)) => continue,
+            Ok(Progress::Settled(count)) if BATCH <= count => continue,
             Ok(Progress::Idle | Progress::Settled(_)) => (POLL, true),
             Ok(Progress::Standby) => (STANDBY, false),
             Err(_) => (AFTER_STORAGE.delay(failures), false),
@@ -164,7 +166,7 @@ impl Relay {
         }
     }
 
-    /// Delivers one batch of what is due, and tidies up now and then.
+    /// Delivers a page of what is due, and tidies up now and then.
     ///
     /// May be dropped at any point: what was not written down is delivered again.
     pub async fn step(&mut self) -> Result<Progress, Error> {
@@ -187,7 +189,7 @@ impl Relay {
 
     async fn deliver(&mut self) -> Result<Progress, Error> {
         self.compare().await?;
-        let mut due = self.outbox.due(self.clock.now(), BATCH).await?;
+        let mut due = self.outbox.due(self.clock.now(), PAGE).await?;
         if !due.is_empty() && !self.holds_lease() {
             if !self.renew().await? {
                 return Ok(Progress::Standby);
@@ -195,15 +197,33 @@ impl Relay {
             // As long as it was another's, that one compared.
             self.compare().await?;
             // The relay before may have delivered these in the meantime.
-            due = self.outbox.due(self.clock.now(), BATCH).await?;
+            due = self.outbox.due(self.clock.now(), PAGE).await?;
         }
         if due.is_empty() {
             return Ok(Progress::Idle);
         }
 
-        let outcomes = self.publish(&due).await;
-        let settlements = self.judge(&due, outcomes);
-        self.settle(settlements).await
+        self.hand_over(&due).await
+    }
+
+    /// While the bus takes a batch, the database notes what became of the one before.
+    async fn hand_over(&mut self, due: &[Due]) -> Result<Progress, Error> {
+        let (mut settled, mut settlements) = (0, Vec::new());
+        for batch in due.chunks(BATCH as usize) {
+            // Who let it lapse reads again: another relay may have delivered these since.
+            if settled != 0 && !self.holds_lease() {
+                break;
+            }
+            let before = self.settle(mem::take(&mut settlements));
+            let (outcomes, kept) = futures::join!(self.publish(batch), before);
+            if !self.keep_lease(kept?) {
+                return Ok(Progress::Standby);
+            }
+            settlements = self.judge(batch, outcomes);
+            settled += u32::try_from(batch.len()).expect("a batch is small");
+        }
+        let kept = self.settle(settlements).await?;
+        Ok(if self.keep_lease(kept) { Progress::Settled(settled) } else { Progress::Standby })
     }
 
     /// Leaves time to deliver a batch before the lease would run out.
@@ -249,16 +269,28 @@ impl Relay {
         settlements
     }
 
-    async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<Progress, Error> {
-        let Some((claim, _)) = self.claim else { return Ok(Progress::Standby) };
-        let now = self.clock.now();
-        let settled = u32::try_from(settlements.len()).expect("a batch is small");
-        if self.outbox.settle(claim, settlements, now).await? {
-            self.claim = Some((claim, now + LEASE));
-            return Ok(Progress::Settled(settled));
+    /// Until when that extends the lease; `None` if it is another's by now.
+    fn settle(
+        &self,
+        settlements: Vec<Settlement>,
+    ) -> impl Future<Output = Result<Option<OffsetDateTime>, Error>> + use<> {
+        let (outbox, claim, now) = (Arc::clone(&self.outbox), self.claim, self.clock.now());
+        async move {
+            match claim {
+                None => Ok(None),
+                // The first of a page has none before it.
+                Some((_, until)) if settlements.is_empty() => Ok(Some(until)),
+                Some((claim, _)) => {
+                    Ok(outbox.settle(claim, settlements, now).await?.then_some(now + LEASE))
+                }
+            }
         }
-        self.claim = None;
-        Ok(Progress::Standby)
+    }
+
+    fn keep_lease(&mut self, kept: Option<OffsetDateTime>) -> bool {
+        // What was renewed meanwhile lasts longer.
+        self.claim = self.claim.zip(kept).map(|((claim, until), kept)| (claim, until.max(kept)));
+        self.claim.is_some()
     }
 
     /// Purges a bit at a time, so that nobody waits long for the database.

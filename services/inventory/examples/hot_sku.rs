@@ -41,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().context("which database? hot_sku URL [SECONDS] [CALLERS]")?;
     let seconds = arguments.next().map_or(Ok(10), |text| text.parse())?;
-    let callers = arguments.next().map_or(Ok(256), |text| text.parse())?;
+    let callers = arguments.next().map_or(Ok(512), |text| text.parse())?;
     let (span, shutdown) = (Duration::from_secs(seconds), Shutdown::default());
 
     let client = service(&url, &shutdown).await?;

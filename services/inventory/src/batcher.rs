@@ -21,8 +21,9 @@ use crate::domain::Reserve;
 use crate::error::Error;
 use crate::store::{Store, Verdict};
 
-/// As many orders as are decided together at most.
-const BATCH: usize = 64;
+/// As many orders as are decided together at most. They hold the rows of their products
+/// for some milliseconds.
+const BATCH: usize = 256;
 /// One batch waits for the disk while the next one is on its way to it.
 const IN_FLIGHT: usize = 2;
 /// As many orders as may wait.

@@ -1,12 +1,15 @@
 //! The relay, moved step by step.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use trellis_chassis::Clock as _;
+use trellis_chassis::{Clock as _, ManualClock};
 use trellis_events::bus::{Bus, Delivery, Direct, Outcome};
-use trellis_events::outbox::Backlog;
-use trellis_events::relay::{AFTER_REFUSAL, BATCH, LEASE, Progress, RETENTION, Relay, WHILE_AWAY};
+use trellis_events::outbox::{Backlog, Outbox};
+use trellis_events::relay::{
+    AFTER_REFUSAL, BATCH, LEASE, PAGE, Progress, RETENTION, Relay, WHILE_AWAY,
+};
 use trellis_storage::{Faults, When};
 use uuid::Uuid;
 
@@ -163,15 +166,79 @@ async fn many_poisonous_events_do_not_starve_a_good_one() {
 }
 
 #[tokio::test]
-async fn a_full_batch_says_that_there_may_be_more() {
+async fn a_step_delivers_a_page_of_several_batches() {
     let mut pair = Pair::new().await;
-    let subjects: Vec<_> = (0..300).map(|n| n.to_string()).collect();
-    let subjects: Vec<_> = subjects.iter().map(String::as_str).collect();
-    pair.publisher.tell(CONFIRMED, &subjects).await;
+    let more = 44;
+    tell(&pair.publisher, PAGE + more).await;
 
-    assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(BATCH));
-    assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(300 - BATCH));
-    assert_eq!(pair.consumer.effects().await.len(), 300);
+    assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(PAGE));
+    assert_eq!(pair.relay.step().await.unwrap(), Progress::Settled(more));
+    assert_eq!(pair.consumer.effects().await.len(), (PAGE + more) as usize);
+}
+
+async fn tell(publisher: &Publisher, count: u32) {
+    let subjects: Vec<_> = (0..count).map(|n| n.to_string()).collect();
+    let subjects: Vec<_> = subjects.iter().map(String::as_str).collect();
+    publisher.tell(CONFIRMED, &subjects).await;
+}
+
+/// A bus that has each batch after the first wait until the one before is noted.
+struct Patient {
+    outbox: Arc<dyn Outbox>,
+    all: u32,
+    taken: AtomicU32,
+}
+
+#[async_trait::async_trait]
+impl Bus for Patient {
+    async fn publish(&self, deliveries: Vec<Delivery>) -> Vec<Outcome> {
+        let count = u32::try_from(deliveries.len()).unwrap();
+        let before = self.taken.fetch_add(count, Ordering::Relaxed);
+        while self.outbox.backlog().await.unwrap().count != u64::from(self.all - before) {
+            tokio::task::yield_now().await;
+        }
+        vec![Outcome::Delivered(None); deliveries.len()]
+    }
+}
+
+#[tokio::test]
+async fn what_became_of_a_batch_is_noted_while_the_next_one_is_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let publisher = Publisher::in_file(folder.path(), &clock()).await;
+    tell(&publisher, PAGE).await;
+    let outbox = Arc::clone(&publisher.outbox);
+    let bus = Patient { outbox: Arc::clone(&outbox), all: PAGE, taken: AtomicU32::new(0) };
+    let clock = Arc::new(publisher.clock.clone());
+    let mut relay = Relay::new("publisher", outbox, Arc::new(bus), clock, &publisher.metrics);
+
+    let step = tokio::time::timeout(Duration::from_mins(1), relay.step());
+
+    assert_eq!(step.await.expect("no batch waits for ever").unwrap(), Progress::Settled(PAGE));
+}
+
+/// A bus in which so much time passes that a lease is nearly over.
+struct Late {
+    clock: ManualClock,
+}
+
+#[async_trait::async_trait]
+impl Bus for Late {
+    async fn publish(&self, deliveries: Vec<Delivery>) -> Vec<Outcome> {
+        self.clock.advance(LEASE * 3 / 4);
+        vec![Outcome::Delivered(None); deliveries.len()]
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_nearly_over_ends_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let publisher = Publisher::in_file(folder.path(), &clock()).await;
+    tell(&publisher, PAGE).await;
+    let (outbox, clock) = (Arc::clone(&publisher.outbox), publisher.clock.clone());
+    let bus = Arc::new(Late { clock: clock.clone() });
+    let mut relay = Relay::new("publisher", outbox, bus, Arc::new(clock), &publisher.metrics);
+
+    assert_eq!(relay.step().await.unwrap(), Progress::Settled(BATCH));
 }
 
 #[tokio::test]

@@ -163,7 +163,8 @@ async fn what_was_accepted_before_the_stop_is_answered() {
 #[tokio::test]
 async fn more_than_can_wait_is_refused_at_once() {
     let mut room = Stockroom::with(&[("MUG", 10_000)]).await;
-    let mut calls = calls(&room, &[("MUG", 1)], 1_000);
+    let (offered, accepting) = (2_000, 1_024);
+    let mut calls = calls(&room, &[("MUG", 1)], offered);
 
     // Nothing else runs meanwhile, so the queue only fills.
     let mut refused = 0;
@@ -179,11 +180,11 @@ async fn more_than_can_wait_is_refused_at_once() {
         }
     }
 
-    assert_eq!((accepted.len(), refused), (4 * 64, 1_000 - 4 * 64));
+    assert_eq!((accepted.len(), refused), (accepting, offered - accepting));
     for answer in join_all(accepted).await {
         answer.unwrap();
     }
-    assert_eq!(room.available("MUG").await, 10_000 - 4 * 64);
+    assert_eq!(room.available("MUG").await, 10_000 - 1_024);
     room.assert_sound().await;
 }
 
