@@ -60,7 +60,7 @@ faults:
     scripts/faults.sh
 
 # Measures, and prints the tables of BENCHMARKS.md. Takes about half an hour.
-bench: bench-shop bench-telemetry bench-postgres bench-events bench-resilience
+bench: bench-shop bench-telemetry bench-postgres bench-events bench-cache bench-resilience
 
 # The shop against bare inserts, on one disk.
 bench-shop:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Measures what caches are worth to product pages of a shop on Postgres, and prints the
-# table of BENCHMARKS.md about it to standard output.
+# Measures what caches are worth to products that a shop on Postgres shows, and prints the
+# tables of BENCHMARKS.md about it to standard output.
 #
-# Every round starts a new process without Redis, which then keeps nothing, and one with
-# it, one at a time, on the same products and the same server.
+# First the reads alone, by calls of the service in one process; then whole pages: every
+# round starts a new process without Redis, which then keeps nothing, and one with it, one
+# at a time, on the same products and the same server. At last what a hit costs.
 #
 #   BENCH_DIR  a folder on the disk to measure [default: the target folder]
 #   ROUNDS     how often everything is repeated [default: 5]
@@ -32,10 +33,28 @@ load() {
   done
 }
 
-measure() {
+reads() {
+  local number json way database
+  for number in $(seq "$rounds"); do
+    say "reads, round $number of $rounds"
+    database=reads_$number
+    postgres_database "$database"
+    json=$("$target/release/examples/product_reads" \
+      "postgres://postgres@127.0.0.1:$postgres_port/$database" \
+      "redis://127.0.0.1:$redis_port" "$duration" 32)
+    say "$json"
+    for way in uncached cached; do
+      note "read.$way.per_second" "$(number "${way}_per_second" <<<"$json")"
+      note "read.$way.p50_ms" "$(number "${way}_p50_ms" <<<"$json")"
+      note "read.$way.p99_ms" "$(number "${way}_p99_ms" <<<"$json")"
+    done
+  done
+}
+
+pages() {
   local number
   for number in $(seq "$rounds"); do
-    say "round $number of $rounds"
+    say "pages, round $number of $rounds"
     start uncached
     load uncached
     stop uncached
@@ -57,7 +76,12 @@ report() {
     "$(git describe --always --dirty 2>/dev/null || echo 'an unknown commit')"
   printf -- '- medians of %s rounds of %s s; 32 callers, shop and servers share the machine; load at the end: %s\n' \
     "$rounds" "$duration" "$(cut -d ' ' -f 1-3 /proc/loadavg)"
-  printf '\n| product pages | a second | p50, ms | p99, ms | errors |\n|---|---|---|---|---|\n'
+  printf '\n| reads of 100 products, by the service | a second | p50, ms | p99, ms |\n|---|---|---|---|\n'
+  for name in uncached cached; do
+    printf '| %s | %s | %s | %s |\n' "$name" "$(median "read.$name.per_second")" \
+      "$(median "read.$name.p50_ms" 3)" "$(median "read.$name.p99_ms" 3)"
+  done
+  printf '\n| product pages, by the gateway | a second | p50, ms | p99, ms | errors |\n|---|---|---|---|---|\n'
   for name in uncached cached; do
     printf '| %s | %s | %s | %s | %s |\n' "$name" "$(median "$name.per_second")" \
       "$(median "$name.p50_ms" 2)" "$(median "$name.p99_ms" 2)" "$(median "$name.errors")"
@@ -66,8 +90,13 @@ report() {
 
 {
   build
+  say 'build the benchmark'
+  cargo build --release -p trellis-inventory --example product_reads
   postgres_start
   redis_start
-  measure
+  reads
+  pages
 } >&2
 report
+say 'what a hit costs'
+cargo bench -p trellis-cache --bench hit
