@@ -46,10 +46,10 @@ async fn main() -> anyhow::Result<()> {
     let store = store::open(&url.parse()?, &options).await?;
     let redis = Redis::new("redis", redis, Roads::new().registry())?;
     redis.follow(&shutdown);
-    let caches =
+    let over =
         |redis| Caches::new(redis, Arc::new(SystemClock), Metrics::default(), shutdown.clone());
-    let uncached = service(Arc::clone(&store), caches(None).off(), &shutdown).await?;
-    let cached = service(store, caches(Some(redis)), &shutdown).await?;
+    let uncached = service(Arc::clone(&store), over(None).off(), &shutdown).await?;
+    let cached = service(store, over(Some(redis)), &shutdown).await?;
     let skus = fill(cached.clone(), products).await?;
 
     let mut told = Vec::new();
