@@ -19,10 +19,9 @@ fn main() {
     divan::main();
 }
 
-fn open(redis: Option<Redis>, memory: Duration) -> Values {
+fn open(redis: Option<Redis>) -> Values {
     let caches = Caches::new(redis, Arc::new(SystemClock), Metrics::default(), Shutdown::default());
-    let settings = Settings::new("bench", Duration::from_mins(5), Duration::from_hours(1));
-    caches.open(Settings { memory, ..settings })
+    caches.open(Settings::new("bench", Duration::from_mins(5), Duration::from_hours(1)))
 }
 
 async fn read(values: &Values, key: &String) {
@@ -30,23 +29,33 @@ async fn read(values: &Values, key: &String) {
     assert!(values.get(key, row).await.unwrap().is_some());
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn in_memory(bencher: Bencher<'_, '_>) {
     let runtime = Runtime::new().unwrap();
-    let (values, key) = (open(None, Duration::from_mins(1)), "MUG-350ML-BLUE".to_owned());
+    let (values, key) = (open(None), "MUG-350ML-BLUE".to_owned());
     runtime.block_on(read(&values, &key));
     let _entered = runtime.enter();
     bencher.bench_local(|| futures::executor::block_on(read(&values, &key)));
 }
 
+/// What another process has put there, each read for the first time.
 #[divan::bench]
 fn in_redis(bencher: Bencher<'_, '_>) {
     let runtime = Runtime::new().unwrap();
     let Some(server) = runtime.block_on(Server::start()) else { return };
-    let url = server.url().parse().unwrap();
-    let redis = Redis::new("redis.bench", url, Roads::new().registry()).unwrap();
-    // Nothing in memory is given out.
-    let (values, key) = (open(Some(redis), Duration::ZERO), "MUG-350ML-BLUE".to_owned());
-    runtime.block_on(read(&values, &key));
-    bencher.bench_local(|| runtime.block_on(read(&values, &key)));
+    let connect =
+        || Redis::new("redis.bench", server.url().parse().unwrap(), Roads::new().registry());
+    let (other, values) = (open(Some(connect().unwrap())), open(Some(connect().unwrap())));
+    let mut number = 0;
+    bencher
+        .with_inputs(|| {
+            number += 1;
+            let key = format!("MUG-{number}");
+            runtime.block_on(read(&other, &key));
+            key
+        })
+        .bench_local_values(|key| {
+            let nothing = || async { Ok(None) };
+            assert!(runtime.block_on(values.get(&key, nothing)).unwrap().is_some());
+        });
 }
