@@ -37,7 +37,6 @@ all=(
   replica-paused
   replica-lags-5-s
   postgres-paused
-  postgres-disk-full
   nats-killed
   nats-wiped
   redis-killed
@@ -45,6 +44,8 @@ all=(
   redis-paused
   primary-lost-and-replica-promoted
 )
+# Only root may mount a disk to fill. It is that of the primary, which is lost at the end.
+[ "$(id -u)" != 0 ] || all=(postgres-disk-full "${all[@]}")
 
 # break_it FAULT, mend FAULT: what happens at the two moments.
 break_it() {
@@ -59,8 +60,8 @@ break_it() {
       ;;
     # Whoever wants stock waits, until no connection is left for anybody.
     stock-locked)
-      "$postgres_programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d inventory -qc \
-        "BEGIN; LOCK TABLE stock; SELECT pg_sleep($lasts); COMMIT" >/dev/null &
+      postgres_ask "$postgres_port" "BEGIN; LOCK TABLE stock; SELECT pg_sleep($lasts); COMMIT" \
+        inventory >/dev/null &
       pids[locker]=$!
       ;;
     postgres-killed) postgres_kill postgres ;;
@@ -134,18 +135,18 @@ postgres_kill() {
 
 # An event of a kind that others wait for, and that no consumer can read.
 poison() {
-  "$postgres_programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d order -qc "
+  postgres_ask "$postgres_port" "
     INSERT INTO outbox
            (bucket, event_id, kind, subject, payload, headers, create_time, next_attempt_time)
-    VALUES (0, gen_random_uuid(), 'order.confirmed', 'poison', '\xff', '{}', now(), now())"
+    VALUES (0, gen_random_uuid(), 'order.confirmed', 'poison', '\xff', '{}', now(), now())" order
 }
 
 # It has become a dead letter, which would be found by the audit.
 unpoison() {
   local tries deleted
   for tries in {1..100}; do
-    deleted=$("$postgres_programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres \
-      -d recommendation -tAqc "DELETE FROM dead_letters WHERE subject = 'poison' RETURNING 1")
+    deleted=$(postgres_ask "$postgres_port" \
+      "DELETE FROM dead_letters WHERE subject = 'poison' RETURNING 1" recommendation)
     [ "$deleted" != 1 ] || return 0
     sleep 0.1
   done
@@ -180,16 +181,16 @@ fill_disk() {
 
 # Customers buy, and meanwhile it breaks and is mended.
 round() {
-  local fault=$1 answer=$work/answer.json lasts=$lasts
-  # Longer than it lags.
-  [ "$fault" != replica-lags-5-s ] || lasts=8
+  local fault=$1 answer=$work/answer.json more=0
+  # It has to last for longer than it lags.
+  [ "$fault" != replica-lags-5-s ] || more=5
   rm -f "$work/healed"
-  python3 scripts/faults_probe.py "http://${address[gateway]}" "$sku" "$((seconds + lasts - 3))" \
+  python3 scripts/faults_probe.py "http://${address[gateway]}" "$sku" "$((seconds + more))" \
     "$work/healed" "$acknowledged" >"$answer" &
   pids[probe]=$!
   sleep "$begin"
   break_it "$fault"
-  sleep "$lasts"
+  sleep "$((lasts + more))"
   mend "$fault"
   : >"$work/healed"
   wait "${pids[probe]}"
@@ -215,8 +216,7 @@ confirmed() {
   local database port=$postgres_port
   [ -n "${pids[postgres]:-}" ] || port=$postgres_replica_port
   for database in order order_1; do
-    "$postgres_programs/psql" -h 127.0.0.1 -p "$port" -U postgres -d "$database" \
-      -tAqc "SELECT subject FROM outbox WHERE kind = 'order.confirmed'"
+    postgres_ask "$port" "SELECT subject FROM outbox WHERE kind = 'order.confirmed'" "$database"
   done
 }
 

@@ -66,9 +66,9 @@ postgres_replica() {
   done
 }
 
-# postgres_ask PORT STATEMENT: runs a statement, and prints what it answers.
+# postgres_ask PORT STATEMENT [DATABASE]: runs a statement, and prints what it answers.
 postgres_ask() {
-  "$postgres_programs/psql" -h 127.0.0.1 -p "$1" -U postgres -d postgres -tAqc "$2"
+  "$postgres_programs/psql" -h 127.0.0.1 -p "$1" -U postgres -d "${3:-postgres}" -tAqc "$2"
 }
 
 # postgres_database NAME: makes an empty database.

@@ -7,9 +7,7 @@ use std::time::Duration;
 use trellis_chassis::{Clock as _, ManualClock};
 use trellis_events::bus::{Bus, Delivery, Direct, Outcome};
 use trellis_events::outbox::{Backlog, Outbox};
-use trellis_events::relay::{
-    AFTER_REFUSAL, BATCH, LEASE, PAGE, Progress, RETENTION, Relay, WHILE_AWAY,
-};
+use trellis_events::relay::{AFTER_REFUSAL, BATCH, LEASE, PAGE, Progress, RETENTION, WHILE_AWAY};
 use trellis_storage::{Faults, When};
 use uuid::Uuid;
 
@@ -207,9 +205,8 @@ async fn what_became_of_a_batch_is_noted_while_the_next_one_is_published() {
     let publisher = Publisher::in_file(folder.path(), &clock()).await;
     tell(&publisher, PAGE).await;
     let outbox = Arc::clone(&publisher.outbox);
-    let bus = Patient { outbox: Arc::clone(&outbox), all: PAGE, taken: AtomicU32::new(0) };
-    let clock = Arc::new(publisher.clock.clone());
-    let mut relay = Relay::new("publisher", outbox, Arc::new(bus), clock, &publisher.metrics);
+    let bus = Patient { outbox, all: PAGE, taken: AtomicU32::new(0) };
+    let mut relay = publisher.relay_over(Arc::new(bus));
 
     let step = tokio::time::timeout(Duration::from_mins(1), relay.step());
 
@@ -234,9 +231,8 @@ async fn a_lease_that_is_nearly_over_ends_a_page() {
     let folder = tempfile::tempdir().unwrap();
     let publisher = Publisher::in_file(folder.path(), &clock()).await;
     tell(&publisher, PAGE).await;
-    let (outbox, clock) = (Arc::clone(&publisher.outbox), publisher.clock.clone());
-    let bus = Arc::new(Late { clock: clock.clone() });
-    let mut relay = Relay::new("publisher", outbox, bus, Arc::new(clock), &publisher.metrics);
+    let bus = Late { clock: publisher.clock.clone() };
+    let mut relay = publisher.relay_over(Arc::new(bus));
 
     assert_eq!(relay.step().await.unwrap(), Progress::Settled(BATCH));
 }
@@ -282,9 +278,7 @@ async fn a_slow_bus_does_not_cost_the_lease() {
     let publisher = Arc::new(Publisher::in_file(folder.path(), &clock()).await);
     publisher.tell(CONFIRMED, &["order"]).await;
     let bus = Arc::new(Slow { publisher: Arc::clone(&publisher) });
-    let outbox = Arc::clone(&publisher.outbox);
-    let mut relay =
-        Relay::new("publisher", outbox, bus, Arc::new(publisher.clock.clone()), &publisher.metrics);
+    let mut relay = publisher.relay_over(bus);
 
     assert_eq!(relay.step().await.unwrap(), Progress::Settled(1));
 }
