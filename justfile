@@ -51,6 +51,26 @@ e2e:
     scripts/replay-check.sh
     scripts/readme-session.sh
 
+# Starts the fleet of docker-compose.yml, and waits until it is healthy.
+up *arguments:
+    docker compose up --detach --build --wait {{arguments}}
+
+# Ends it, with all that it has kept.
+down:
+    docker compose --profile '*' down --volumes
+
+# What the six services log, as it comes.
+logs *services:
+    docker compose logs --follow --tail 50 {{ if services == "" { "gateway user inventory payment order recommendation" } else { services } }}
+
+# A tour of the running fleet: buy, break the payments, see the order settle.
+demo:
+    scripts/fleet-demo.sh
+
+# Starts the fleet from nothing, measures, breaks and scales it. Needs hadolint and grpcurl.
+fleet-test *stages:
+    scripts/fleet-test.sh {{stages}}
+
 # A million events while relays, consumers and the broker are killed.
 soak-events events="1000000":
     TRELLIS_TEST_SERVERS=require cargo test --release -p trellis-events --test soak -- campaign {{events}}

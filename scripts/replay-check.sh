@@ -12,6 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/processes.sh
+. scripts/retail.sh
 . scripts/postgres.sh
 . scripts/nats.sh
 . scripts/redis.sh
@@ -19,21 +20,6 @@ cd "$(dirname "$0")/.."
 
 limit=${LIMIT:-1500}
 csv=$work/retail.csv
-
-data() {
-  local shared=(../shared/data/*.csv.xz)
-  local from=${RETAIL_CSV:-${shared[0]}}
-  if [ ! -e "$from" ]; then
-    say 'no data set here: a small one is made'
-    scripts/made-up-retail.sh >"$csv"
-    return
-  fi
-  say "data: $(basename "$from")"
-  case $from in
-    *.xz) xz -dc "$from" >"$csv" ;;
-    *) cp "$from" "$csv" ;;
-  esac
-}
 
 # Fills the shop at an address and buys in it.
 trade() {
@@ -124,7 +110,7 @@ fleet_on_servers() {
 }
 
 build
-data
+retail_data "$csv"
 case ${1:-all} in
   one) one_process ;;
   fleet) fleet ;;

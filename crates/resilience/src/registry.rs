@@ -146,6 +146,13 @@ impl Registry {
         names
     }
 
+    /// The state of every breaker, by its name. Of several of one name, that of the last.
+    pub fn breaker_snapshots(&self) -> Value {
+        let now = self.0.environment.clock.now();
+        let shown = |breaker: Breaker| (url_safe(breaker.name()), json!(breaker.snapshot(now)));
+        Value::Object(self.all_breakers().map(shown).collect())
+    }
+
     /// Sets the mode of every breaker of this name: a process may call one target
     /// through several clients.
     pub fn set_breaker_mode(&self, name: &str, mode: Mode) -> Result<(), CommandError> {

@@ -42,6 +42,17 @@ impl Url {
             Self::Postgres(_) | Self::Shards(_) => None,
         }
     }
+
+    /// Whether the password of any server is this one.
+    pub fn has_password(&self, password: &str) -> bool {
+        let password = format!(":{password}@");
+        let has = |url: &PostgresUrl| url.0.expose_secret().contains(&password);
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(url) => has(url),
+            Self::Shards(urls) => urls.iter().any(has),
+        }
+    }
 }
 
 /// As it was given, but for user and password.

@@ -3,10 +3,14 @@
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
-use opentelemetry_semantic_conventions::resource::{SERVICE_NAME, SERVICE_VERSION};
+use opentelemetry_semantic_conventions::resource::{
+    SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION,
+};
+use uuid::Uuid;
 
 use crate::settings::Settings;
 
+/// Each process is an instance of its own, under a random id as the conventions recommend.
 /// `service` is its name where the settings give no other.
 pub(crate) fn of(service: &str, settings: &Settings) -> Resource {
     let given =
@@ -19,6 +23,7 @@ pub(crate) fn of(service: &str, settings: &Settings) -> Resource {
     Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attribute(KeyValue::new(SERVICE_VERSION, env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new(SERVICE_INSTANCE_ID, Uuid::new_v4().to_string()))
         .with_attributes(given)
         .with_attributes(name.map(|name| KeyValue::new(SERVICE_NAME, name)))
         .build()
@@ -30,4 +35,10 @@ pub(crate) fn attributes(resource: &Resource) -> Vec<(String, String)> {
     let mut attributes: Vec<_> = attributes.collect();
     attributes.sort();
     attributes
+}
+
+/// Those that `target_info` shows. Which instance it is says the label `instance`, which
+/// Prometheus adds.
+pub(crate) fn shown(attributes: &[(String, String)]) -> Vec<(String, String)> {
+    attributes.iter().filter(|(key, _)| key != SERVICE_INSTANCE_ID).cloned().collect()
 }

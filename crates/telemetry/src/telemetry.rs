@@ -121,7 +121,7 @@ where
     let (dispatch, traces) = traces::add(registry, &resource, settings, &levels)?;
     itself.get_or_init(|| dispatch.downgrade());
 
-    let metrics = Metrics::of(attributes.clone());
+    let metrics = Metrics::of(resource::shown(&attributes));
     show_losses(&metrics, "spans", traces.losses());
     show_losses(&metrics, "logs", lines.losses());
     show_losses(&metrics, "log_records", records.losses());

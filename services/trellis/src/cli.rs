@@ -6,6 +6,7 @@ mod since;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use http::Method;
 
 use crate::role::Role;
 
@@ -62,6 +63,9 @@ pub enum Command {
     Migrate,
     /// Ask a running process whether it is ready; exits with 1 when it is not.
     Healthcheck(Healthcheck),
+    /// Look at a running process through its admin port, or command it: breakers, chaos, the log.
+    #[command(after_long_help = include_str!("commands/admin.txt"))]
+    Admin(Admin),
 }
 
 /// Which services to run.
@@ -83,8 +87,8 @@ pub struct Shop {
 /// Which catalogue to import.
 #[derive(Clone, Debug, Args)]
 pub struct Import {
-    /// The CSV file, or `-` for standard input.
-    pub csv: PathBuf,
+    /// The CSV file, or `-` for standard input; without it, a small one is made up.
+    pub csv: Option<PathBuf>,
     /// Units of each product to put on the shelf.
     #[arg(long, default_value_t = 1_000_000, value_name = "UNITS", value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
     pub stock: i64,
@@ -96,8 +100,8 @@ pub struct Import {
 /// Which purchases to repeat, and how fast.
 #[derive(Clone, Debug, Args)]
 pub struct Replay {
-    /// The CSV file, or `-` for standard input.
-    pub csv: PathBuf,
+    /// The CSV file, or `-` for standard input; without it, a small one is made up.
+    pub csv: Option<PathBuf>,
     /// Customers who are served at the same time.
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub concurrency: u16,
@@ -223,12 +227,36 @@ pub struct Audit {
     pub endpoint: Option<String>,
 }
 
-/// Which process to ask.
+/// Where the admin port is.
 #[derive(Clone, Debug, Args)]
-pub struct Healthcheck {
+pub struct Process {
     /// The admin address of the process.
     #[arg(long, default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
     pub address: String,
+}
+
+/// Which process to ask.
+#[derive(Clone, Debug, Args)]
+pub struct Healthcheck {
+    /// Which process.
+    #[command(flatten)]
+    pub process: Process,
+}
+
+/// What to ask of an admin port, said as curl says it.
+#[derive(Clone, Debug, Args)]
+pub struct Admin {
+    /// What to ask for, such as debug/resilience, debug/log, metrics or readyz.
+    pub path: String,
+    /// How [default: GET, or POST with --data].
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub request: Option<Method>,
+    /// What to send, such as `{"mode": "forced_open"}`.
+    #[arg(short, long, value_name = "TEXT")]
+    pub data: Option<String>,
+    /// Which process.
+    #[command(flatten)]
+    pub process: Process,
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod admin;
 mod audit;
 mod dlq;
 mod events;
@@ -42,6 +43,7 @@ async fn obey(cli: Cli, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
         Some(Command::Audit(audit)) => audit::run(audit, config).await,
         Some(Command::Migrate) => migrate::run(&config).await,
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(healthcheck).await,
+        Some(Command::Admin(admin)) => admin::run(admin).await,
     }
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use secrecy::SecretString;
 use tonic::service::Routes;
 use trellis_cache::{Caches, Redis};
 use trellis_chassis::transport::{Edge, Roads, Transport};
@@ -21,6 +20,7 @@ use trellis_events::bus::Subscriber;
 use trellis_storage::Url;
 use trellis_telemetry::Metrics;
 
+use crate::admin_token;
 use crate::config::Config;
 use crate::edges;
 use crate::role::{Role, Roles};
@@ -55,7 +55,6 @@ pub struct Shop {
 pub async fn start(
     roles: &Roles,
     config: &Config,
-    admin_token: SecretString,
     world: &World,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Shop> {
@@ -83,10 +82,8 @@ pub async fn start(
     if roles.has(Role::Order) {
         services.order(&carrier, shutdown).await?;
     }
-    let gateway = roles
-        .has(Role::Gateway)
-        .then(|| services.gateway(&carrier, admin_token, shutdown))
-        .transpose()?;
+    let gateway =
+        roles.has(Role::Gateway).then(|| services.gateway(&carrier, shutdown)).transpose()?;
     carrier.connect(roles, |role| services.subscriber(role), shutdown)?;
     Ok(Shop { gateway, local: services.local, roads: world.roads.clone() })
 }
@@ -209,12 +206,7 @@ impl Services<'_> {
         Ok(())
     }
 
-    fn gateway(
-        &self,
-        carrier: &Carrier,
-        admin_token: SecretString,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<Router> {
+    fn gateway(&self, carrier: &Carrier, shutdown: &Shutdown) -> anyhow::Result<Router> {
         let road = |to| self.road(Role::Gateway, to);
         let needs = trellis_gateway::Needs {
             user: road(Role::User)?,
@@ -226,7 +218,7 @@ impl Services<'_> {
             front: self.world.front.clone(),
             bus: carrier.bus(Role::Gateway),
             clock: self.clock(),
-            admin_token,
+            admin_token: admin_token::find_or_make(self.config)?,
             redis: self.redis.clone(),
         };
         trellis_gateway::start(&self.config.gateway, needs, shutdown)

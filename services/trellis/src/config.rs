@@ -19,6 +19,9 @@ use crate::role::{Role, Roles};
 const SECTIONS: [&str; 7] =
     ["gateway", "user", "inventory", "payment", "order", "recommendation", "peers"];
 
+/// The password of `docker-compose.yml`, which everybody can read there.
+const PUBLISHED_PASSWORD: &str = "laptop-only";
+
 const DATABASE_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// The settings of a process.
@@ -170,6 +173,17 @@ impl Config {
         };
         let file = || Url::Sqlite(self.data_dir.join(format!("{role}.db")));
         Some(set.clone().unwrap_or_else(file))
+    }
+
+    /// Whether any engine is reached with a password that everybody can read.
+    pub fn has_published_password(&self) -> bool {
+        let redis = [&self.redis, &self.session_redis];
+        Role::ALL
+            .into_iter()
+            .filter_map(|role| self.database(role))
+            .any(|url| url.has_password(PUBLISHED_PASSWORD))
+            || redis.into_iter().flatten().any(|url| url.has_password(PUBLISHED_PASSWORD))
+            || self.nats.as_ref().is_some_and(|url| url.has_password(PUBLISHED_PASSWORD))
     }
 }
 

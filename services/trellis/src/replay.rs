@@ -49,7 +49,7 @@ const INTERRUPTED: u8 = 130;
 /// Replays a file to its end.
 pub(crate) async fn run(args: Replay) -> anyhow::Result<ExitCode> {
     let csv = args.csv.clone();
-    let retail = tokio::task::spawn_blocking(move || retail::read(&csv))
+    let retail = tokio::task::spawn_blocking(move || retail::read(csv.as_deref()))
         .await
         .context("the reader failed")??;
     let Retail { mut invoices, not_invoiced, .. } = retail;
@@ -99,11 +99,14 @@ async fn look_around(shop: &Shop, invoices: &[Invoice], args: &Replay) -> anyhow
     );
     match answer.await {
         Ok(_) => Ok(()),
-        Err(status) if status.code() == Code::NotFound => anyhow::bail!(
-            "the shop does not sell {}: fill its catalogue first with `trellis import {}`",
-            line.sku,
-            args.csv.display(),
-        ),
+        Err(status) if status.code() == Code::NotFound => {
+            let csv = args.csv.as_deref().map(|path| format!(" {}", path.display()));
+            anyhow::bail!(
+                "the shop does not sell {}: fill its catalogue first with `trellis import{}`",
+                line.sku,
+                csv.unwrap_or_default(),
+            )
+        }
         Err(status) => Err(explain(&status)),
     }
 }

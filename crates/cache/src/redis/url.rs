@@ -20,6 +20,11 @@ pub struct RedisUrl(SecretString);
 pub struct RedisUrlError;
 
 impl RedisUrl {
+    /// Whether this is the password.
+    pub fn has_password(&self, password: &str) -> bool {
+        self.0.expose_secret().contains(&format!(":{password}@"))
+    }
+
     pub(super) fn info(&self) -> ConnectionInfo {
         parse(self.0.expose_secret()).expect("it was parsed before")
     }
@@ -71,6 +76,7 @@ mod tests {
         let url: RedisUrl = "redis://:hunter2@cache.example:6380/3".parse().unwrap();
         assert_eq!(url.info().redis_settings().password(), Some("hunter2"));
         assert_eq!(format!("{url:?}"), "redis://cache.example:6380/3");
+        assert!(url.has_password("hunter2") && !url.has_password("hunter"));
     }
 
     #[test]

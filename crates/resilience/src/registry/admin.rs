@@ -3,6 +3,7 @@
 //! | Method | Path | Body |
 //! | --- | --- | --- |
 //! | `GET` | `/` | |
+//! | `GET` | `/breakers` | |
 //! | `POST` | `/breakers/{name}` | `{"mode": "forced_open"}` |
 //! | `GET` | `/chaos` | |
 //! | `PUT` | `/chaos` | `[{"target": "payment", "share": 0.5, "fault": "hang"}]` |
@@ -50,10 +51,11 @@ pub fn answer(registry: &Registry, method: &Method, path: &str, body: &[u8]) -> 
     let path = path.trim_matches('/');
     match path.split_once('/') {
         None if path.is_empty() => root(registry, method),
+        None if path == "breakers" => breakers(registry, method),
         None if path == "chaos" => chaos(registry, method, body),
         Some(("breakers", name)) if !name.contains('/') => breaker(registry, method, name, body),
         _ => {
-            let paths = ["/", "/breakers/{name}", "/chaos"];
+            let paths = ["/", "/breakers", "/breakers/{name}", "/chaos"];
             let error = format!("there is nothing at \"/{path}\"");
             (StatusCode::NOT_FOUND, json!({ "error": error, "paths": paths }))
         }
@@ -64,6 +66,14 @@ pub fn answer(registry: &Registry, method: &Method, path: &str, body: &[u8]) -> 
 pub fn root(registry: &Registry, method: &Method) -> Answer {
     match *method {
         Method::GET => (StatusCode::OK, registry.snapshot()),
+        _ => not_allowed(method, &["GET"]),
+    }
+}
+
+/// `GET /breakers`: the state of each.
+pub fn breakers(registry: &Registry, method: &Method) -> Answer {
+    match *method {
+        Method::GET => (StatusCode::OK, registry.breaker_snapshots()),
         _ => not_allowed(method, &["GET"]),
     }
 }

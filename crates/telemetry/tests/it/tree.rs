@@ -148,4 +148,6 @@ async fn the_process_says_who_it_is() {
     assert_eq!(work.service, "shop");
     assert_eq!(work.resource["deployment.environment.name"], "st aging");
     assert_eq!(work.resource["a"], "b");
+    let instance = &work.resource["service.instance.id"];
+    assert!(uuid::Uuid::parse_str(instance).is_ok(), "{instance}");
 }

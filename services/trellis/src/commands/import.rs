@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_mins(10);
 pub(super) async fn run(import: Import, config: &Config) -> anyhow::Result<ExitCode> {
     let Import { csv, stock, shop } = import;
     let admin = Admin::connect(&shop.endpoint, config)?;
-    let retail = tokio::task::spawn_blocking(move || retail::read(&csv))
+    let retail = tokio::task::spawn_blocking(move || retail::read(csv.as_deref()))
         .await
         .context("the reader failed")??;
     let Retail { products, rows, not_catalogued, .. } = retail;

@@ -13,7 +13,6 @@ use trellis_chassis::{Shutdown, SystemClock, listen};
 use trellis_telemetry::Telemetry;
 
 use super::say;
-use crate::admin_token;
 use crate::cli::Serve;
 use crate::compose::{self, World};
 use crate::config::Config;
@@ -59,8 +58,7 @@ pub(super) async fn run(
         front: front.clone(),
         storage: trellis_storage::Options::default(),
     };
-    let token = admin_token::find_or_make(&config)?;
-    let mut shop = compose::start(&roles, &config, token, &world, &shutdown).await?;
+    let mut shop = compose::start(&roles, &config, &world, &shutdown).await?;
     match (shop.gateway.take(), internal) {
         (Some(gateway), internal) => {
             listen::http("gateway", gateway, door, Limits::EDGE, front, &shutdown);
@@ -103,6 +101,12 @@ async fn stop(
 }
 
 fn announce(roles: &Roles, config: &Config, address: &str, admin: &str) {
+    if config.has_published_password() {
+        tracing::warn!(
+            "this shop has the password of docker-compose.yml, which everybody can read: \
+             set FLEET_PASSWORD before others than you can reach it"
+        );
+    }
     tracing::info!(%roles, address, admin, "ready");
     if !roles.has(Role::Gateway) {
         return say(&format!("ready: {roles} on {address}, health on http://{admin}/readyz"));

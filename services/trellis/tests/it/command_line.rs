@@ -110,6 +110,47 @@ fn health_is_asked_for_and_told() {
 }
 
 #[test]
+fn the_admin_port_is_asked_and_commanded_without_curl() {
+    let shop = Shop::start(Topology::OneProcess);
+    let admin = shop.gateway().admin.clone();
+    let ask = |arguments: &[&str]| {
+        let asked = shop.run(&[&["admin", "--address", &admin], arguments].concat());
+        (asked.status.success(), String::from_utf8(asked.stdout).unwrap())
+    };
+
+    let rules = r#"[{"target": "gateway.user", "fault": "hang"}]"#;
+    assert!(ask(&["debug/resilience/chaos", "-X", "PUT", "-d", rules]).0);
+    let (shown, chaos) = ask(&["/debug/resilience/chaos"]);
+    assert!(shown && chaos.contains("gateway.user"), "{chaos}");
+    let (known, why) = ask(&["debug/resilience/breakers/nobody", "-d", r#"{"mode": "normal"}"#]);
+    assert!(!known && why.contains("gateway.user"), "{why}");
+}
+
+#[test]
+fn a_password_that_everybody_can_read_is_warned_of() {
+    let compose = include_str!("../../../../docker-compose.yml");
+    let password = "${FLEET_PASSWORD:-laptop-only}";
+    assert!(compose.contains(&format!("postgres://trellis:{password}@postgres")));
+    let is_published = |settings: &str, password: &str| {
+        let settings = settings.replace('?', password);
+        Config::deserialize(serde_json::from_str::<serde_json::Value>(&settings).unwrap())
+            .unwrap()
+            .has_published_password()
+    };
+
+    for settings in [
+        r#"{"user": {"database": "postgres://trellis:?@a,b/user postgres://trellis:?@c/user"}}"#,
+        r#"{"payment": {"database": "postgres://trellis:?@a/payment"}}"#,
+        r#"{"nats": "nats://trellis:?@nats:4222"}"#,
+        r#"{"redis": "redis://:?@redis-cache:6379/0"}"#,
+        r#"{"session_redis": "redis://:?@redis-sessions:6379/0"}"#,
+    ] {
+        assert!(is_published(settings, "laptop-only"), "{settings}");
+        assert!(!is_published(settings, "s3cret"), "{settings}");
+    }
+}
+
+#[test]
 fn databases_can_be_brought_up_to_date_beforehand() {
     let folder = tempfile::tempdir().unwrap();
 

@@ -216,7 +216,7 @@ where
         config.user.password_memory_kib = 64;
         let shutdown = Shutdown::default();
         let roles = Roles::new([]);
-        match compose::start(&roles, &config, "token".into(), &world, &shutdown).await {
+        match compose::start(&roles, &config, &world, &shutdown).await {
             Ok(shop) => act(&shop).await,
             Err(error) => T::not_started(&error),
         }

@@ -38,6 +38,8 @@ const MAX_ACK_PENDING: i64 = 256;
 const PULL: Duration = Duration::from_secs(5);
 /// How often it is asked whether the connection is still the same.
 const LOOK: Duration = Duration::from_millis(250);
+/// So many failures in a row are no news: a process that has just begun has no connection.
+const TOLD_AFTER: u32 = 1;
 /// How often the server is asked how much waits.
 const WATCH: Duration = Duration::from_secs(10);
 /// How long what is in hand may hold up a stop: an attempt, and its acknowledgement.
@@ -83,7 +85,7 @@ impl Listener<'_> {
         while !self.shutdown.is_requested() {
             let end = self.listen(&mut hands, &mut failures).await;
             let Err(error) = end else { continue };
-            if failures == 0 {
+            if failures == TOLD_AFTER {
                 let (consumer, kind) = (self.consumer, self.kind);
                 tracing::warn!(consumer, kind, error, "consumer hears nothing");
             }
@@ -106,10 +108,10 @@ impl Listener<'_> {
             begun = self.begin() => begun?,
             () = work(hands) => unreachable!("it goes on for ever"),
         };
-        if 0 < *failures {
+        if TOLD_AFTER < *failures {
             tracing::info!(consumer = self.consumer, kind = self.kind, "consumer hears again");
-            *failures = 0;
         }
+        *failures = 0;
         loop {
             let room = HANDS - hands.len();
             if room == 0 {

@@ -31,6 +31,11 @@ pub(super) enum Login {
 }
 
 impl NatsUrl {
+    /// Whether the password of any server is this one.
+    pub fn has_password(&self, password: &str) -> bool {
+        self.0.expose_secret().contains(&format!(":{password}@"))
+    }
+
     pub(super) fn servers(&self) -> Vec<ServerAddr> {
         parse(self.0.expose_secret()).expect("it was parsed before")
     }

@@ -18,8 +18,9 @@ use super::{Resolve, ResolveError, Resolved};
 use crate::net::Address;
 
 /// How long an answer is used, whatever the name server says: the sets behind the
-/// names of a fleet change when the fleet does, not when a record grows old.
-const REFRESH: Duration = Duration::from_secs(30);
+/// names of a fleet change when the fleet does, not when a record grows old. Instances that
+/// are added get their share of the calls no sooner.
+const REFRESH: Duration = Duration::from_secs(5);
 
 /// All hosts behind one name, with one port.
 ///
@@ -39,7 +40,7 @@ impl Dns {
         Self { host: host.into(), port, refresh: REFRESH, name_servers: None }
     }
 
-    /// How long an answer is used. Default 30 s.
+    /// How long an answer is used. Default 5 s.
     #[must_use]
     pub fn refresh(mut self, refresh: Duration) -> Self {
         self.refresh = refresh;

@@ -16,6 +16,17 @@ fn the_root_is_the_snapshot() {
 }
 
 #[test]
+fn the_state_of_every_breaker_is_shown() {
+    let registry = registry();
+    let _kept = registry.keep("breakers", "payment", breaker("payment"));
+
+    let (status, body) = ask(&registry, "GET", "/breakers", "");
+
+    assert_eq!((status, &body["payment"]["state"]), (200, &json!("closed")));
+    assert_eq!(ask(&registry, "PUT", "/breakers", "").0, 405);
+}
+
+#[test]
 fn a_breaker_is_set_to_every_mode_that_has_a_name() {
     let registry = registry();
     let payment = breaker("payment");
@@ -97,10 +108,10 @@ fn wrong_rules_are_explained_and_change_nothing() {
 #[test]
 fn what_is_not_there_is_answered_with_what_is() {
     let registry = registry();
-    for path in ["/breakers", "/breakers/a/b", "/metrics", "/chaos/1"] {
+    for path in ["/breaker", "/breakers/a/b", "/metrics", "/chaos/1"] {
         let (status, body) = ask(&registry, "GET", path, "");
         assert_eq!(status, 404, "{path}");
-        assert_eq!(body["paths"], json!(["/", "/breakers/{name}", "/chaos"]));
+        assert_eq!(body["paths"], json!(["/", "/breakers", "/breakers/{name}", "/chaos"]));
     }
     for (method, path, allowed) in
         [("POST", "/", json!(["GET"])), ("POST", "/chaos", json!(["GET", "PUT", "DELETE"]))]

@@ -1,0 +1,77 @@
+# Adds instances of two services under load, and takes them away again.
+#
+# Sourced by fleet-test.sh.
+#
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # `work` and `pids` come from those before it
+
+# Seconds of load, and from the health of a new instance to its share of the calls.
+scale_load=60 settle_time=10
+scaled=(inventory order)
+
+# calls_served CONTAINER: since it was started.
+calls_served() {
+  curl -fsS --max-time 5 "http://$(address "$1"):9464/metrics" |
+    awk '/^rpc_server_call_duration_seconds_count/ { sum += $NF } END { printf "%d\n", sum }'
+}
+
+# spread SERVICE SECONDS: the calls of each instance in so many seconds, and fails when one
+# is more than a fifth off the mean.
+spread() {
+  local service=$1 instances before=() after=() index
+  mapfile -t instances < <(containers "$service")
+  for index in "${!instances[@]}"; do before[index]=$(calls_served "${instances[$index]}"); done
+  sleep "$2"
+  for index in "${!instances[@]}"; do
+    after[index]=$(($(calls_served "${instances[$index]}") - before[index]))
+  done
+  printf '%s\n' "${after[@]}" | awk -v service="$service" '
+    { calls[NR] = $1; sum += $1 }
+    END {
+      for (i = 1; i <= NR; i++) {
+        share = calls[i] * NR / sum
+        shares = shares sprintf(" %d (%+.0f %%)", calls[i], (share - 1) * 100)
+        if (share < 0.8 || 1.2 < share) off = 1
+      }
+      printf "   %s:%s\n", service, shares
+      exit off
+    }' || fail "the calls to $service are not spread evenly"
+}
+
+# scale_to NUMBER
+scale_to() {
+  local service instances=()
+  for service in "${scaled[@]}"; do instances+=(--scale "$service=$1"); done
+  docker compose up --detach --wait --no-recreate "${instances[@]}" 2>"$work/scale.log" ||
+    { cat "$work/scale.log" >&2 && fail "there are not $1 of ${scaled[*]}"; }
+}
+
+# start_load SCENARIO: in a container beside the fleet.
+start_load() {
+  docker compose --progress quiet run --rm --no-TTY --no-deps --entrypoint trellis load load "$1" --json \
+    --concurrency 8 --duration $scale_load --endpoint http://gateway:8080 \
+    </dev/null >"$work/$1.json" 2>"$work/$1.log" &
+  pids[$1]=$!
+}
+
+scale() {
+  local service scenario
+  for scenario in checkout product; do start_load $scenario; done
+  sleep 5
+  scale_to 3
+  sleep $((settle_time - 5))
+  say "of three instances each, within $settle_time s"
+  for service in "${scaled[@]}"; do spread "$service" 5; done
+  scale_to 1
+  sleep 5
+  scale_to 3
+  sleep 2
+  scale_to 1
+  for scenario in checkout product; do
+    wait "${pids[$scenario]}" || fail "$(cat "$work/$scenario.log" "$work/$scenario.json")"
+    unset "pids[$scenario]"
+    jq -e '.errors == 0 and .operations > 0' "$work/$scenario.json" >/dev/null ||
+      fail "calls failed while instances came and went: $(cat "$work/$scenario.json")"
+    say "$scenario: $(jq -r '"\(.operations) calls, \(.errors) failed"' "$work/$scenario.json")"
+  done
+}
