@@ -5,8 +5,9 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # `work` and `pids` come from those before it
 
-# Seconds of load, and from the health of a new instance to its share of the calls.
-scale_load=60 settle_time=10
+# Seconds of load, callers that leave the machine something for those that start, and seconds
+# from the health of a new instance to its share of the calls.
+scale_load=75 scale_callers=2 settle_time=10
 scaled=(inventory order)
 
 # calls_served CONTAINER: since it was started.
@@ -46,32 +47,29 @@ scale_to() {
     { cat "$work/scale.log" >&2 && fail "there are not $1 of ${scaled[*]}"; }
 }
 
-# start_load SCENARIO: in a container beside the fleet.
+# start_load: in a container beside the fleet.
 start_load() {
-  docker compose --progress quiet run --rm --no-TTY --no-deps --entrypoint trellis load load "$1" --json \
-    --concurrency 8 --duration $scale_load --endpoint http://gateway:8080 \
-    </dev/null >"$work/$1.json" 2>"$work/$1.log" &
-  pids[$1]=$!
+  docker compose --progress quiet run --rm --no-TTY --no-deps --entrypoint trellis load \
+    load checkout --json --concurrency $scale_callers --duration $scale_load \
+    --endpoint http://gateway:8080 </dev/null >"$work/load.json" 2>"$work/load.log" &
+  pids[load]=$!
 }
 
 scale() {
-  local service scenario
-  for scenario in checkout product; do start_load $scenario; done
+  local service
+  start_load
   sleep 5
   scale_to 3
   sleep $((settle_time - 5))
   say "of three instances each, within $settle_time s"
   for service in "${scaled[@]}"; do spread "$service" 5; done
   scale_to 1
-  sleep 5
-  scale_to 3
-  sleep 2
-  scale_to 1
-  for scenario in checkout product; do
-    wait "${pids[$scenario]}" || fail "$(cat "$work/$scenario.log" "$work/$scenario.json")"
-    unset "pids[$scenario]"
-    jq -e '.errors == 0 and .operations > 0' "$work/$scenario.json" >/dev/null ||
-      fail "calls failed while instances came and went: $(cat "$work/$scenario.json")"
-    say "$scenario: $(jq -r '"\(.operations) calls, \(.errors) failed"' "$work/$scenario.json")"
-  done
+  sleep 3
+  say "and of one"
+  for service in "${scaled[@]}"; do spread "$service" 2; done
+  wait "${pids[load]}" || fail "$(cat "$work/load.log" "$work/load.json")"
+  unset 'pids[load]'
+  jq -e '.errors == 0 and .operations > 0' "$work/load.json" >/dev/null ||
+    fail "calls failed while instances came and went: $(cat "$work/load.json")"
+  say "$(jq -r '"\(.operations) purchases meanwhile, \(.errors) failed, the slowest took \(.max_ms) ms"' "$work/load.json")"
 }

@@ -32,6 +32,27 @@ pub(crate) struct Recent {
     pub(crate) failures: f32,
 }
 
+/// What a call is likely to cost, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cost {
+    latency: f32,
+    /// For its failures.
+    penalty: f32,
+}
+
+impl Cost {
+    pub(crate) fn seconds(self) -> f32 {
+        self.latency + self.penalty
+    }
+
+    /// Whether the difference says nothing: the peaks of equal endpoints are
+    /// [that far](ALIKE) apart, and a failure in a hundred is an accident.
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        let (less, more) = (self.latency.min(other.latency), self.latency.max(other.latency));
+        more <= less * ALIKE && self.penalty.max(other.penalty) <= less
+    }
+}
+
 /// The past of one endpoint, in three words that are changed without a lock.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -51,6 +72,12 @@ const BENEFIT_OF_DOUBT: f32 = 10.0;
 /// More calls than this are not remembered, so that a long good past does not hide a bad
 /// present: what fails fast, fails so many times in less than a second.
 const MEMORY: f32 = 512.0;
+
+/// Latencies that differ by no more than this factor are taken to be the same. It is what
+/// lies between the median and the 99th percentile of one busy endpoint, and a peak counts
+/// in full for as long as it takes to be forgotten: by the latency alone, one of three
+/// equal endpoints had two thirds of the calls for seconds.
+const ALIKE: f32 = 5.0;
 
 /// Differences below this are noise, in seconds.
 const FLOOR: f32 = 1e-4;
@@ -151,15 +178,16 @@ impl Load {
         self.recent.store(0, Ordering::Relaxed);
     }
 
-    /// Seconds that a call is likely to cost now. What is idle gets cheaper.
-    pub(crate) fn cost(&self, rates: Rates, now: Tick) -> f32 {
+    /// What a call is likely to cost now. What is idle gets cheaper.
+    pub(crate) fn cost(&self, rates: Rates, now: Tick) -> Cost {
         let (latency, recent) = self.read(rates, now);
         let latency = latency.max(FLOOR);
         if recent.failures == 0.0 {
-            return latency;
+            return Cost { latency, penalty: 0.0 };
         }
         let share = recent.failure_share();
-        latency + f32::from_bits(self.penalty.load(Ordering::Relaxed)) * share * share
+        let penalty = f32::from_bits(self.penalty.load(Ordering::Relaxed)) * share * share;
+        Cost { latency, penalty }
     }
 
     /// The latency in seconds, and the calls, both as of now.

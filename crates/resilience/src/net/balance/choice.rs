@@ -7,7 +7,7 @@ use super::book::Book;
 use super::member::{Member, Members};
 use super::tried::Tried;
 use crate::core::clock::Time;
-use crate::net::ewma::Tick;
+use crate::net::ewma::{Cost, Tick};
 
 /// What a choice is made from.
 #[derive(Debug)]
@@ -39,6 +39,25 @@ const DEMANDS: [Demand; 6] = [
 
 /// Pairs that are drawn before all endpoints are looked at.
 const DRAWS: u32 = 3;
+
+/// What the next call to an endpoint would meet.
+#[derive(Clone, Copy, Debug)]
+struct Burden {
+    /// With itself.
+    calls: f32,
+    cost: Cost,
+}
+
+impl Burden {
+    /// By the calls alone where the latencies differ by no more than chance makes them;
+    /// else by the time until all of them are done.
+    fn is_less_than(self, other: Self) -> bool {
+        if self.cost.is_like(other.cost) {
+            return self.calls < other.calls;
+        }
+        self.calls * self.cost.seconds() < other.calls * other.cost.seconds()
+    }
+}
 
 type Chosen<'a, C> = Option<&'a Arc<Member<C>>>;
 
@@ -124,9 +143,20 @@ impl<'a, C: Candidate> Choice<'a, C> {
             && (!demand.available || member.candidate.is_available())
     }
 
-    /// The first one if they are equal; which that is, is random.
+    /// The first one if they are equal; which that is, is random. A new one is passed over
+    /// as often as it is to be spared.
     fn better(&self, a: &'a Arc<Member<C>>, b: &'a Arc<Member<C>>) -> &'a Arc<Member<C>> {
-        if b.vitals.cost(self.now) < a.vitals.cost(self.now) { b } else { a }
+        let [at_a, at_b] = [a, b].map(|member| self.burden(member));
+        let (better, other) = if at_b.is_less_than(at_a) { (b, a) } else { (a, b) };
+        let weight = better.vitals.weight(self.now);
+        let is_spared = weight < 1.0 && !self.book.environment().random.chance(f64::from(weight));
+        if is_spared { other } else { better }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a number of calls")]
+    fn burden(&self, member: &Member<C>) -> Burden {
+        let calls = member.vitals.inflight() as f32 + 1.0;
+        Burden { calls, cost: member.vitals.cost(self.now) }
     }
 }
 

@@ -10,7 +10,7 @@ use super::standing::{Phase, Standing};
 use super::tried::EndpointId;
 use crate::core::clock::{Time, nanos};
 use crate::core::outcome::{Health, Verdict};
-use crate::net::ewma::{Load, Recent, Tick};
+use crate::net::ewma::{Cost, Load, Recent, Tick};
 use crate::net::outlier::{Cause, Sample};
 
 /// The smallest share of the load that a new endpoint gets, of what an old one does.
@@ -100,12 +100,9 @@ impl Vitals {
         self.load.read(self.book.rates(), now).1
     }
 
-    /// How long the next call would keep the endpoint busy, in seconds.
-    #[expect(clippy::cast_precision_loss, reason = "a number of calls")]
-    pub(super) fn cost(&self, now: Time) -> f32 {
-        let one = self.load.cost(self.book.rates(), Tick::at(now));
-        let calls = self.inflight() as f32 + 1.0;
-        one * calls / self.weight(now)
+    /// How long the next call would take if it were alone there, in seconds.
+    pub(super) fn cost(&self, now: Time) -> Cost {
+        self.load.cost(self.book.rates(), Tick::at(now))
     }
 
     /// When it was last chosen, in ticks before now.
@@ -210,7 +207,7 @@ impl Vitals {
 
     /// One for an old endpoint, and less for a new one.
     #[expect(clippy::cast_precision_loss, reason = "a share, of which two digits matter")]
-    fn weight(&self, now: Time) -> f32 {
+    pub(super) fn weight(&self, now: Time) -> f32 {
         let left = self.mature.load(Ordering::Relaxed).saturating_sub(now.as_nanos());
         if left == 0 {
             return 1.0;

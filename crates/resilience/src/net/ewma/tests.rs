@@ -24,7 +24,7 @@ fn busy(count: u64, latency: Duration) -> (Load, Time) {
 }
 
 fn cost(load: &Load, now: Time) -> f32 {
-    load.cost(rates(), Tick::at(now))
+    load.cost(rates(), Tick::at(now)).seconds()
 }
 
 fn near(left: f32, right: f32, tolerance: f32) -> bool {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::{Settings, Tried};
 use super::world::{OUTAGE, World, address, always, flaky, healthy, milliseconds, seconds};
+use crate::core::random::Random;
 use crate::net::outlier;
 use crate::observe::Event;
 use crate::outcome::Verdict;
@@ -106,6 +107,28 @@ fn equals_get_the_same() {
     world.run(seconds(10));
     for number in 0..4 {
         assert!((0.2..=0.3).contains(&world.share(number)), "{}", world.share(number));
+    }
+}
+
+#[test]
+fn equals_with_a_long_tail_get_the_same_of_few_calls() {
+    let mut world = World::of(3);
+    for number in 0..3 {
+        let random = Random::seeded(u64::from(number));
+        // Between them and their 99th percentile lies a factor of five.
+        let tail = move |_| {
+            let latency = if random.chance(0.005) { 100 } else { 20 };
+            (milliseconds(latency), Some(Verdict::SUCCESS))
+        };
+        world.behave(number, tail);
+    }
+    world.start(2);
+    for _ in 0..6 {
+        world.run(seconds(10));
+        for number in 0..3 {
+            let share = world.share(number) * 3.0;
+            assert!((0.8..=1.2).contains(&share), "{number} got {share} of its part");
+        }
     }
 }
 
