@@ -91,8 +91,9 @@ replay() {
   retail_data "$work/retail.csv"
   # The file is read by another user, in a container.
   chmod a+rx "$work"
-  RETAIL_CSV=$work/retail.csv INVOICES=$limit timeout 900 \
-    docker compose --progress quiet run --rm --no-TTY load </dev/null &
+  export RETAIL_CSV=$work/retail.csv INVOICES=$limit
+  docker compose --progress quiet run --rm --no-TTY load-catalogue </dev/null
+  timeout 900 docker compose --progress quiet run --rm --no-TTY load </dev/null &
   replayed=$!
   pids[replay]=$replayed
   while kill -0 "$replayed" 2>/dev/null; do
@@ -127,7 +128,7 @@ watch() {
 down() {
   local begin left
   begin=$EPOCHREALTIME
-  docker compose --profile '*' down --volumes 2>"$work/down.log"
+  docker compose down --volumes 2>"$work/down.log"
   say "ended in $(seconds_since "$begin") s"
   ((${EPOCHREALTIME/./} - ${begin/./} < longest_down * 1000000)) ||
     fail "that is over $longest_down s"
