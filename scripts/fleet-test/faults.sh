@@ -6,7 +6,7 @@
 # shellcheck disable=SC2154  # `work`, `pids`, `shop` and `roles` come from those before it
 
 # The fault begins at this moment of a round, lasts so long, and customers buy on after it.
-fault_begin=2 fault_lasts=3 fault_seconds=11
+fault_begin=2 fault_lasts=3 fault_seconds=8
 
 container_faults=(
   gateway-killed user-killed inventory-killed payment-killed order-killed recommendation-killed
