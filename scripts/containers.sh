@@ -64,7 +64,7 @@ within() {
   done
 }
 
-# seconds SINCE: with a tenth, since a reading of EPOCHREALTIME.
+# seconds_since MOMENT: with a tenth; the moment is a reading of EPOCHREALTIME.
 seconds_since() {
   awk -v now="$EPOCHREALTIME" -v since="$1" 'BEGIN { printf "%.1f\n", now - since }'
 }

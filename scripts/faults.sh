@@ -16,9 +16,9 @@ cd "$(dirname "$0")/.."
 . scripts/nats.sh
 . scripts/redis.sh
 . scripts/fleet.sh
+. scripts/buyers.sh
 
 seconds=${SECONDS_EACH:-12}
-acknowledged=$work/acknowledged
 # The fault begins at this moment of a round, and lasts so long.
 begin=3
 lasts=3
@@ -179,36 +179,11 @@ fill_disk() {
   dd if=/dev/zero bs=1M 2>/dev/null >>"$filler" || true
 }
 
-# Customers buy, and meanwhile it breaks and is mended.
-round() {
-  local fault=$1 answer=$work/answer.json more=0
-  # It has to last for longer than it lags.
-  [ "$fault" != replica-lags-5-s ] || more=5
-  rm -f "$work/healed"
-  python3 scripts/faults_probe.py "http://${address[gateway]}" "$sku" "$((seconds + more))" \
-    "$work/healed" "$acknowledged" >"$answer" &
-  pids[probe]=$!
-  sleep "$begin"
-  break_it "$fault"
-  sleep "$((lasts + more))"
-  mend "$fault"
-  : >"$work/healed"
-  wait "${pids[probe]}"
-  unset 'pids[probe]'
-  jq -e '.bought > 0 and .given_up == 0 and (.refused | length) == 0' "$answer" >/dev/null ||
-    fail "$fault: $(cat "$answer")"
-  jq -r --arg fault "${fault//-/ }" '"| \($fault) | \(.bought) | \(.later) | \(.longest_gap_seconds) s | \(
-    if .back_after_seconds == null then "-" else "\(.back_after_seconds) s" end) |"' "$answer"
-}
-
 # Every order that somebody was told of is there, and the books agree.
 settle() {
-  local lost
   fleet_stop
   timeout 300 "$binary" audit
-  lost=$(comm -23 <(sort "$acknowledged") <(confirmed | sort) | wc -l)
-  say "$(wc -l <"$acknowledged") purchases acknowledged, $lost of them lost"
-  [ "$lost" = 0 ] || fail 'orders were lost'
+  none_lost
 }
 
 # The ids of all confirmed orders, as the outbox has told of them.
@@ -232,9 +207,11 @@ scripts/made-up-retail.sh >"$work/retail.csv"
 timeout 120 "$binary" import "$work/retail.csv" --endpoint "http://${address[gateway]}"
 sku=$(awk -F, 'NR == 2 { print $2 }' "$work/retail.csv")
 say "customers buy for $seconds s around each fault, which lasts for $lasts s"
-echo '| fault | bought | told to repeat | longest gap | back after |'
-echo '|---|---|---|---|---|'
+table
 for fault in "$@"; do
-  round "$fault"
+  # It has to last for longer than it lags.
+  more=0
+  [ "$fault" != replica-lags-5-s ] || more=5
+  round "${address[gateway]}" "$sku" "$fault" "$begin" $((lasts + more)) $((seconds + more))
 done
 settle

@@ -17,16 +17,19 @@ cd "$(dirname "$0")/.."
 . scripts/processes.sh
 . scripts/retail.sh
 . scripts/containers.sh
+. scripts/buyers.sh
 . scripts/fleet-test/scale.sh
 . scripts/fleet-test/faults.sh
 
 # Beside a fleet that somebody has.
 export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-trellis-test}
 limit=${LIMIT:-1500}
-# In the order of the name: megabytes, megabytes, megabytes, bytes, seconds.
-most_idle=120 most_busy=300 most_limits=1500 largest_image=60000000 longest_down=5
-# The goal is 30 s on a machine that has nothing else to do.
-longest_up=60 longest_trace=5
+# In megabytes.
+most_idle=120 most_busy=300 most_limits=1500
+# In bytes, compressed.
+largest_image=60000000
+# In seconds. The goal for `up` is 30 s, on a machine that has nothing else to do.
+longest_up=60 longest_trace=5 longest_down=5
 
 lint() {
   local sum

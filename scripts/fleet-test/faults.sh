@@ -3,7 +3,7 @@
 # Sourced by fleet-test.sh.
 #
 # shellcheck shell=bash
-# shellcheck disable=SC2154  # `work`, `pids`, `shop` and `roles` come from those before it
+# shellcheck disable=SC2154  # `work` and `shop` come from those before it
 
 # The fault begins at this moment of a round, lasts so long, and customers buy on after it.
 fault_begin=2 fault_lasts=3 fault_seconds=8
@@ -26,52 +26,43 @@ network() {
     "$(containers "$1")"
 }
 
-# break_container SERVICE HOW, mend_container SERVICE HOW
-break_container() {
-  case $2 in
-    killed) kill_process "$1" ;;
-    stopped) docker compose stop --timeout 10 "$1" 2>/dev/null ;;
-    paused) docker compose pause "$1" 2>/dev/null ;;
+# how FAULT: the last word of its name, or the last two.
+how() {
+  case $1 in
+    *-cut-off) echo cut-off ;;
+    *) echo "${1##*-}" ;;
+  esac
+}
+
+# break_it FAULT, mend FAULT: as SERVICE-HOW.
+break_it() {
+  local how service
+  how=$(how "$1")
+  service=${1%-"$how"}
+  case $how in
+    killed) kill_process "$service" ;;
+    stopped) docker compose stop --timeout 10 "$service" 2>/dev/null ;;
+    paused) docker compose pause "$service" 2>/dev/null ;;
     cut-off)
-      fleet_network=$(network "$1")
-      docker network disconnect "$fleet_network" "$(containers "$1")"
+      fleet_network=$(network "$service")
+      docker network disconnect "$fleet_network" "$(containers "$service")"
       ;;
-    *) fail "how is a container $2?" ;;
+    *) fail "how is a container $how?" ;;
   esac
 }
 
-mend_container() {
-  case $2 in
+mend() {
+  local how service
+  how=$(how "$1")
+  service=${1%-"$how"}
+  case $how in
     killed) ;;
-    stopped) docker compose start "$1" 2>/dev/null ;;
-    paused) docker compose unpause "$1" 2>/dev/null ;;
-    cut-off) docker network connect --alias "$1" "$fleet_network" "$(containers "$1")" ;;
+    stopped) docker compose start "$service" 2>/dev/null ;;
+    paused) docker compose unpause "$service" 2>/dev/null ;;
+    cut-off)
+      docker network connect --alias "$service" "$fleet_network" "$(containers "$service")"
+      ;;
   esac
-}
-
-# round FAULT SKU: customers buy, and meanwhile it breaks and is mended.
-round() {
-  local fault=$1 service answer=$work/answer.json how
-  case $fault in
-    *-cut-off) how=cut-off ;;
-    *) how=${fault##*-} ;;
-  esac
-  service=${fault%-"$how"}
-  rm -f "$work/healed"
-  python3 scripts/faults_probe.py "http://$shop" "$2" $fault_seconds "$work/healed" \
-    "$work/acknowledged" >"$answer" &
-  pids[probe]=$!
-  sleep $fault_begin
-  break_container "$service" "$how"
-  sleep $fault_lasts
-  mend_container "$service" "$how"
-  : >"$work/healed"
-  wait "${pids[probe]}"
-  unset 'pids[probe]'
-  jq -e '.bought > 0 and .given_up == 0 and (.refused | length) == 0' "$answer" >/dev/null ||
-    fail "$fault: $(cat "$answer")"
-  jq -r --arg fault "${fault//-/ }" '"| \($fault) | \(.bought) | \(.later) | \(.longest_gap_seconds) s | \(
-    if .back_after_seconds == null then "-" else "\(.back_after_seconds) s" end) |"' "$answer"
 }
 
 # The ids of all confirmed orders, as the outboxes of both databases have told of them.
@@ -84,20 +75,16 @@ confirmed() {
 }
 
 faults() {
-  local fault sku lost
-  : >"$work/acknowledged"
+  local fault sku
   # Of what the replay has imported, there is enough.
   [ -e "$work/retail.csv" ] || replay
   sku=$(awk -F, 'NR == 2 { print $2 }' "$work/retail.csv")
   say "customers buy for $fault_seconds s around each fault, which lasts for $fault_lasts s"
-  echo '| fault | bought | told to repeat | longest gap | back after |'
-  echo '|---|---|---|---|---|'
+  table
   for fault in "${container_faults[@]}"; do
-    round "$fault" "$sku"
+    round "$shop" "$sku" "$fault" $fault_begin $fault_lasts $fault_seconds
   done
   docker compose up --detach --wait 2>/dev/null || fail 'not everything is healthy again'
   audit
-  lost=$(comm -23 <(sort "$work/acknowledged") <(confirmed | sort) | wc -l)
-  say "$(wc -l <"$work/acknowledged") purchases acknowledged, $lost of them lost"
-  [ "$lost" = 0 ] || fail 'orders were lost'
+  none_lost
 }

@@ -50,9 +50,11 @@ scale_to() {
 # is_well: somebody can buy, and no breaker of the gateway is open. An audit right before is
 # more work than two cores have time for, and opens some.
 is_well() {
+  local breakers
   curl -fsS --max-time 5 --output /dev/null "http://$shop/v1/products/MUG-350ML-BLUE" &&
     scripts/fleet-test/buy.sh "$shop" >/dev/null 2>&1 &&
-    ! in_service gateway trellis admin debug/resilience/breakers | grep -q '"state": ".*open"'
+    breakers=$(in_service gateway trellis admin debug/resilience/breakers) &&
+    ! grep -q '"state": ".*open"' <<<"$breakers"
 }
 
 # start_load: in a container beside the fleet.

@@ -3,10 +3,12 @@
 set -euo pipefail
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-  # What a copy that was interrupted has left.
-  rm -rf "${PGDATA:?}"
+  # Beside its place until it is whole: a copy that is interrupted looks like a database.
+  copy=$PGDATA.new
+  rm -rf "${PGDATA:?}" "$copy"
   pg_basebackup --dbname="host=$PRIMARY user=replicator password=$POSTGRES_PASSWORD" \
-    --pgdata="$PGDATA" --slot="$REPLICA_SLOT" --write-recovery-conf --checkpoint=fast
-  chmod 700 "$PGDATA"
+    --pgdata="$copy" --slot="$REPLICA_SLOT" --write-recovery-conf --checkpoint=fast
+  chmod 700 "$copy"
+  mv "$copy" "$PGDATA"
 fi
 exec docker-entrypoint.sh postgres "$@"
