@@ -32,15 +32,15 @@ doc:
     RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items
 
 # Every test.
-test:
-    cargo test --workspace
+test *arguments:
+    cargo test --workspace {{arguments}}
 
 # The tests of services, of events and of the whole shop again, with their records in a real
 # Postgres, and those of customers and orders in two databases.
-test-postgres:
+test-postgres *arguments:
     TRELLIS_TEST_DATABASE=shards TRELLIS_TEST_SERVERS=require cargo test \
         -p trellis-events -p trellis-inventory -p trellis-order -p trellis-payment \
-        -p trellis-recommendation -p trellis-trellis -p trellis-user
+        -p trellis-recommendation -p trellis-trellis -p trellis-user {{arguments}}
 
 # Counts reads of replicas that miss what their caller has just written: there are none.
 own-reads reads="100000":

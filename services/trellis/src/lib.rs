@@ -6,6 +6,7 @@ pub mod compose;
 pub mod config;
 pub mod edges;
 pub mod role;
+pub mod session;
 
 mod admin_token;
 mod catalogue;
@@ -13,7 +14,6 @@ mod commands;
 mod methods;
 mod replay;
 mod retail;
-mod session;
 mod statistics;
 mod telemetry;
 

@@ -23,7 +23,7 @@ use crate::edges;
 use crate::statistics::Statistics;
 
 pub(crate) use interrupt::finish;
-pub(crate) use persist::persist;
+pub use persist::persist;
 
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

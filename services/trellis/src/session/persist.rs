@@ -14,7 +14,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// that is followed by another attempt.
 ///
 /// A failed attempt may have done its work: it must be safe to repeat.
-pub(crate) async fn persist<T, F>(
+pub async fn persist<T, F>(
     patience: Duration,
     mut retried: impl FnMut(&Status),
     mut attempt: impl FnMut() -> F,
