@@ -36,11 +36,13 @@ test *arguments:
     cargo test --workspace {{arguments}}
 
 # The tests of services, of events and of the whole shop again, with their records in a real
-# Postgres, and those of customers and orders in two databases.
+# Postgres, and those of customers and orders in two databases. The last two packages have no
+# records: with them, all is compiled just as for `just test`, and not once more.
 test-postgres *arguments:
     TRELLIS_TEST_DATABASE=shards TRELLIS_TEST_SERVERS=require cargo test \
         -p trellis-events -p trellis-inventory -p trellis-order -p trellis-payment \
-        -p trellis-recommendation -p trellis-trellis -p trellis-user {{arguments}}
+        -p trellis-recommendation -p trellis-trellis -p trellis-user \
+        -p trellis-resilience -p trellis-telemetry {{arguments}}
 
 # Counts reads of replicas that miss what their caller has just written: there are none.
 own-reads reads="100000":
