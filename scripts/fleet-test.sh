@@ -4,9 +4,10 @@
 #
 #   scripts/fleet-test.sh [STAGE]...
 #
-#   STAGE   lint, up, session, trace, idle, demo, replay, watch, faults, scale, down; without any,
-#           all of them, in this order. `up` builds the image and begins anew; whatever
-#           happens, the fleet is ended at the end, unless KEEP is set
+#   STAGE   lint, up, session, trace, idle, replay, watch, demo, faults, scale, down; without any,
+#           all of them, in this order: traces are looked for while there are few, and what
+#           breaks something is after `watch`, which wants no alert. `up` builds the image and
+#           begins anew; whatever happens, the fleet is ended at the end, unless KEEP is set
 #   LIMIT   how many invoices are replayed [default: 1500]
 #   KEEP    leaves the fleet running
 #   FLEET_BINARIES=prebuilt   takes deploy/docker/prebuilt/trellis instead of compiling
@@ -85,10 +86,6 @@ idle() {
   [ "$used" -le $most_idle ] || fail "that is over $most_idle MB"
 }
 
-demo() {
-  scripts/fleet-demo.sh
-}
-
 replay() {
   local most=0 used replayed
   retail_data "$work/retail.csv"
@@ -128,6 +125,10 @@ watch() {
   say 'every target of Prometheus is up, and no alert fires'
 }
 
+demo() {
+  scripts/fleet-demo.sh
+}
+
 down() {
   local begin left
   begin=$EPOCHREALTIME
@@ -156,10 +157,10 @@ end_fleet() {
 
 need jq curl python3 grpcurl hadolint
 trap 'end_fleet; clean_up' EXIT
-if [ $# = 0 ]; then set -- lint up session trace idle demo replay watch faults scale down; fi
+if [ $# = 0 ]; then set -- lint up session trace idle replay watch demo faults scale down; fi
 for stage in "$@"; do
   case $stage in
-    lint | up | session | trace | idle | demo | replay | watch | faults | scale | down) ;;
+    lint | up | session | trace | idle | replay | watch | demo | faults | scale | down) ;;
     *) fail "there is no stage $stage; see the head of $0" ;;
   esac
   begin=$SECONDS
