@@ -6,8 +6,9 @@
 # shellcheck disable=SC2154  # `work` and `pids` come from those before it
 
 # Seconds of load, callers that leave the machine something for those that start, and seconds
-# from the health of a new instance to its share of the calls.
-scale_load=75 scale_callers=2 settle_time=10
+# from the health of a new instance until it has its share of the calls: callers look names up
+# every 5 s, and let it start slowly for 10 s.
+scale_load=90 scale_callers=2 settle_time=10
 scaled=(inventory order)
 
 # calls_served CONTAINER: since it was started.
@@ -71,8 +72,8 @@ scale() {
   start_load
   sleep 5
   scale_to 3
-  sleep $((settle_time - 5))
-  say "of three instances each, within $settle_time s"
+  sleep $settle_time
+  say "of three instances each, after $settle_time s"
   for service in "${scaled[@]}"; do spread "$service" 5; done
   scale_to 1
   sleep 3
