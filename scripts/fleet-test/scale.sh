@@ -8,7 +8,7 @@
 # Seconds of load, callers that leave the machine something for those that start, and seconds
 # from the health of a new instance until it has its share of the calls: callers look names up
 # every 5 s, and let it start slowly for 10 s.
-scale_load=90 scale_callers=2 settle_time=10
+scale_load=110 scale_callers=4 settle_time=10
 scaled=(inventory order)
 
 # calls_served CONTAINER: since it was started.
@@ -18,7 +18,8 @@ calls_served() {
 }
 
 # spread SERVICE SECONDS: the calls of each instance in so many seconds, and fails when one
-# is more than a fifth off the mean.
+# is more than a fifth off the mean. In few seconds it would be chance: an instance that was
+# slow once, because the disk was, has fewer calls for some seconds.
 spread() {
   local service=$1 instances before=() after=() index
   mapfile -t instances < <(containers "$service")
@@ -74,7 +75,7 @@ scale() {
   scale_to 3
   sleep $settle_time
   say "of three instances each, after $settle_time s"
-  for service in "${scaled[@]}"; do spread "$service" 5; done
+  for service in "${scaled[@]}"; do spread "$service" 15; done
   scale_to 1
   sleep 3
   say "and of one"
