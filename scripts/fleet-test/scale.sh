@@ -18,8 +18,8 @@ calls_served() {
 }
 
 # spread SERVICE SECONDS: the calls of each instance in so many seconds, and fails when one
-# is more than a fifth off the mean. In few seconds it would be chance: an instance that was
-# slow once, because the disk was, has fewer calls for some seconds.
+# is more than a fifth off the mean. With few calls in few seconds one is at times, and nobody
+# knows why yet: BENCHMARKS.md has the figures.
 spread() {
   local service=$1 instances before=() after=() index
   mapfile -t instances < <(containers "$service")
