@@ -6,9 +6,9 @@
 # shellcheck disable=SC2154  # `work` and `pids` come from those before it
 
 # Seconds of load, callers that leave the machine something for those that start, and seconds
-# from the health of a new instance until it has its share of the calls: callers look names up
-# every 5 s, and let it start slowly for 10 s.
-scale_load=110 scale_callers=4 settle_time=10
+# from the health of the new instances until they are counted: in as many more, each is to get
+# its part. Callers look names up every 5 s, and let what is new start slowly for as long.
+scale_load=75 scale_callers=2 settle_time=5
 scaled=(inventory order)
 
 # calls_served CONTAINER: since it was started.
@@ -17,28 +17,28 @@ calls_served() {
     awk '/^rpc_server_call_duration_seconds_count/ { sum += $NF } END { printf "%d\n", sum }'
 }
 
-# spread SERVICE SECONDS: the calls of each instance in so many seconds, and fails when one
-# is more than a fifth off the mean. With few calls in few seconds one is at times, and nobody
-# knows why yet: BENCHMARKS.md has the figures.
+# spread SECONDS: the calls of each instance in so many seconds, and fails when one is more
+# than a fifth off the mean of its service.
 spread() {
-  local service=$1 instances before=() after=() index
-  mapfile -t instances < <(containers "$service")
-  for index in "${!instances[@]}"; do before[index]=$(calls_served "${instances[$index]}"); done
-  sleep "$2"
-  for index in "${!instances[@]}"; do
-    after[index]=$(($(calls_served "${instances[$index]}") - before[index]))
+  local service instances=() before=() after=() index
+  for service in "${scaled[@]}"; do
+    mapfile -t -O ${#instances[@]} instances < <(containers "$service" | sed "s/^/$service /")
   done
-  printf '%s\n' "${after[@]}" | awk -v service="$service" '
-    { calls[NR] = $1; sum += $1 }
+  for index in "${!instances[@]}"; do before[index]=$(calls_served "${instances[$index]#* }"); done
+  sleep "$1"
+  for index in "${!instances[@]}"; do
+    after[index]="${instances[$index]% *} $(($(calls_served "${instances[$index]#* }") - before[index]))"
+  done
+  printf '%s\n' "${after[@]}" | awk '
+    { calls[NR] = $2; service[NR] = $1; sum[$1] += $2; count[$1]++ }
     END {
       for (i = 1; i <= NR; i++) {
-        share = calls[i] * NR / sum
-        shares = shares sprintf(" %d (%+.0f %%)", calls[i], (share - 1) * 100)
+        share = calls[i] * count[service[i]] / sum[service[i]]
+        printf "   %s: %d calls (%+.0f %%)\n", service[i], calls[i], (share - 1) * 100
         if (share < 0.8 || 1.2 < share) off = 1
       }
-      printf "   %s:%s\n", service, shares
       exit off
-    }' || fail "the calls to $service are not spread evenly"
+    }' || fail 'the calls are not spread evenly'
 }
 
 # scale_to NUMBER
@@ -68,18 +68,17 @@ start_load() {
 }
 
 scale() {
-  local service
   within 90 is_well || fail 'the shop does not come to rest'
   start_load
   sleep 5
   scale_to 3
   sleep $settle_time
-  say "of three instances each, after $settle_time s"
-  for service in "${scaled[@]}"; do spread "$service" 15; done
+  say "of three instances each, from $settle_time s after their health"
+  spread 5
   scale_to 1
   sleep 3
-  say "and of one"
-  for service in "${scaled[@]}"; do spread "$service" 2; done
+  say 'and of one'
+  spread 2
   wait "${pids[load]}" || fail "$(cat "$work/load.log" "$work/load.json")"
   unset 'pids[load]'
   jq -e '.errors == 0 and .operations > 0' "$work/load.json" >/dev/null ||

@@ -1,12 +1,15 @@
 //! What the next call to one endpoint is likely to cost, judged by those before it.
 //!
-//! The latency is a peak-EWMA (Finagle): a slow answer counts at once and in full, a
-//! quick one as much as the time that it stands for. It is blind to errors, and an
-//! endpoint that fails fast would look like the best one. So the share of recent calls
-//! that failed is counted too, and its *square*, times a penalty of seconds, is added
-//! to the latency. The square is what tells an accident from a habit: one failure in a
-//! thousand calls costs 5 µs where the penalty is 5 s, one in ten 50 ms, and nothing
-//! but failures 5 s.
+//! The latency is a peak-EWMA (Finagle): a slow answer counts at once, a quick one as much
+//! as the time that it stands for. But one slow answer is no habit, however slow it was, and
+//! an endpoint that only started cold would be left alone for as long as it takes to forget
+//! that: so each one lifts the latency by no more than [half](LIFT).
+//!
+//! A latency is blind to errors, and an endpoint that fails fast would look like the best
+//! one. So the share of recent calls that failed is counted too, and its *square*, times a
+//! penalty of seconds, is added to the latency. The square is what tells an accident from a
+//! habit: one failure in a thousand calls costs 5 µs where the penalty is 5 s, one in ten
+//! 50 ms, and nothing but failures 5 s.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,10 +77,15 @@ const BENEFIT_OF_DOUBT: f32 = 10.0;
 const MEMORY: f32 = 512.0;
 
 /// Latencies that differ by no more than this factor are taken to be the same. It is what
-/// lies between the median and the 99th percentile of one busy endpoint, and a peak counts
-/// in full for as long as it takes to be forgotten: by the latency alone, one of three
-/// equal endpoints had two thirds of the calls for seconds.
+/// lies between the median and the 99th percentile of one busy endpoint: by the latency
+/// alone, one of three equal endpoints had two thirds of the calls for seconds.
 const ALIKE: f32 = 5.0;
+
+/// What one answer lifts the latency by at most, as a factor of what was last known. Four of
+/// them are no longer [alike](ALIKE), so a slow endpoint is left alone after its fourth answer.
+/// When the first counted in full, two fresh processes that took 1 s for it, and then 20 ms,
+/// had 14 of the next 100 calls each.
+const LIFT: f32 = 1.5;
 
 /// Differences below this are noise, in seconds.
 const FLOOR: f32 = 1e-4;
@@ -207,8 +215,8 @@ impl Load {
         }
     }
 
-    /// Moves the latency from what it was towards `towards`, by the time that passed,
-    /// and lifts it to `at_least`.
+    /// Moves the latency from what it was down to `towards`, by the time that passed, or
+    /// [lifts](LIFT) it up to `at_least`.
     fn advance(&self, rates: Rates, at_least: f32, towards: f32, now: Time) {
         let now = Tick::at(now);
         let mut word = self.latency.load(Ordering::Relaxed);
@@ -219,7 +227,13 @@ impl Load {
                 return;
             }
             let kept = factor(rates.latency, elapsed);
-            let moved = (latency * kept + towards * (1.0 - kept)).max(at_least);
+            let faded = latency * kept;
+            let moved = if at_least > faded {
+                // Not of what silence has left: what was known to be slow is so at once.
+                at_least.min(latency.max(FLOOR) * LIFT).max(faded)
+            } else {
+                faded + towards * (1.0 - kept)
+            };
             let tick = if elapsed == 0 { decayed } else { now.0 };
             // Relaxed: the words are numbers for their own sake and publish nothing.
             match self.latency.compare_exchange_weak(

@@ -44,18 +44,36 @@ const DRAWS: u32 = 3;
 #[derive(Clone, Copy, Debug)]
 struct Burden {
     /// With itself.
-    calls: f32,
+    calls: u32,
     cost: Cost,
+    /// What it gets of the calls that others get.
+    weight: f32,
+    /// When it was last chosen, in ticks before now.
+    unpicked: u32,
 }
 
 impl Burden {
-    /// By the calls alone where the latencies differ by no more than chance makes them;
-    /// else by the time until all of them are done.
+    /// By the calls alone where the latencies differ by no more than chance makes them; else
+    /// by the time until all of them are done. Who is equal by the calls, as all are when
+    /// there are few, takes turns: by chance, few calls are spread unevenly.
     fn is_less_than(self, other: Self) -> bool {
-        if self.cost.is_like(other.cost) {
-            return self.calls < other.calls;
+        if !self.cost.is_like(other.cost) {
+            return self.time() < other.time();
         }
-        self.calls * self.cost.seconds() < other.calls * other.cost.seconds()
+        if self.calls == other.calls {
+            return self.is_whole() && other.is_whole() && self.unpicked > other.unpicked;
+        }
+        self.calls < other.calls
+    }
+
+    /// One that is spared would always be the one whose turn it is.
+    fn is_whole(self) -> bool {
+        self.weight >= 1.0
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a number of calls")]
+    fn time(self) -> f32 {
+        self.calls as f32 * self.cost.seconds()
     }
 }
 
@@ -147,16 +165,21 @@ impl<'a, C: Candidate> Choice<'a, C> {
     /// as often as it is to be spared.
     fn better(&self, a: &'a Arc<Member<C>>, b: &'a Arc<Member<C>>) -> &'a Arc<Member<C>> {
         let [at_a, at_b] = [a, b].map(|member| self.burden(member));
-        let (better, other) = if at_b.is_less_than(at_a) { (b, a) } else { (a, b) };
-        let weight = better.vitals.weight(self.now);
-        let is_spared = weight < 1.0 && !self.book.environment().random.chance(f64::from(weight));
+        let (better, other, burden) =
+            if at_b.is_less_than(at_a) { (b, a, at_b) } else { (a, b, at_a) };
+        let is_spared =
+            !burden.is_whole() && !self.book.environment().random.chance(f64::from(burden.weight));
         if is_spared { other } else { better }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a number of calls")]
     fn burden(&self, member: &Member<C>) -> Burden {
-        let calls = member.vitals.inflight() as f32 + 1.0;
-        Burden { calls, cost: member.vitals.cost(self.now) }
+        let vitals = &member.vitals;
+        Burden {
+            calls: vitals.inflight() + 1,
+            cost: vitals.cost(self.now),
+            weight: vitals.weight(self.now),
+            unpicked: vitals.unpicked(Tick::at(self.now)),
+        }
     }
 }
 

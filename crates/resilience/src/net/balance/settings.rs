@@ -21,7 +21,8 @@ pub struct Settings {
     /// failure costs that took longer than `penalty`. Default 300 s.
     pub penalty_cap: Duration,
     /// A new endpoint, and one that returns, gets a share that grows from a tenth to
-    /// the whole over this time. Default 10 s; zero: the whole at once.
+    /// the whole over this time. Default 5 s, so that one whose name is looked up after
+    /// as long has its part 10 s after it came; zero: the whole at once.
     pub slow_start: Duration,
     /// An endpoint that was not chosen for this long is, by one of the next calls, so
     /// that what is known of it does not grow stale; but at most one call of 64 is
@@ -57,7 +58,7 @@ impl Default for Settings {
             cold_latency: Duration::from_millis(30),
             penalty: Duration::from_secs(5),
             penalty_cap: Duration::from_mins(5),
-            slow_start: Duration::from_secs(10),
+            slow_start: Duration::from_secs(5),
             explore_after: Duration::from_secs(1),
             outlier: outlier::Settings::default(),
             zone: None,

@@ -5,5 +5,6 @@ mod ejection;
 mod membership;
 mod observation;
 mod properties;
+mod spread;
 mod world;
 mod zones;

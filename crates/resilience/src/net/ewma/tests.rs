@@ -32,10 +32,31 @@ fn near(left: f32, right: f32, tolerance: f32) -> bool {
 }
 
 #[test]
-fn a_slow_answer_counts_at_once_and_fades_by_a_third_in_the_decay_time() {
+fn a_slow_answer_counts_at_once_but_for_no_more_than_half_of_what_was_known() {
     let (load, now) = busy(1000, Duration::from_millis(20));
+    load.answered(rates(), Duration::from_millis(25), now);
+    assert!(near(cost(&load, now), 0.025, 1e-3));
     load.answered(rates(), Duration::from_secs(2), now);
-    assert!(near(cost(&load, now), 2.0, 1e-3));
+    assert!(near(cost(&load, now), 0.0375, 1e-3));
+}
+
+#[test]
+fn one_slow_answer_is_an_accident_and_the_fourth_a_habit() {
+    let peer = Cost { latency: 0.02, penalty: 0.0 };
+    let (load, now) = busy(1000, Duration::from_millis(20));
+    for answer in 1..=4 {
+        load.answered(rates(), Duration::from_secs(2), now);
+        assert_eq!(load.cost(rates(), Tick::at(now)).is_like(peer), answer < 4, "{answer}");
+    }
+}
+
+#[test]
+fn a_peak_fades_by_a_third_in_the_decay_time() {
+    let (load, now) = busy(1000, Duration::from_millis(20));
+    for _ in 0..12 {
+        load.answered(rates(), Duration::from_secs(2), now);
+    }
+    assert!(near(cost(&load, now), 2.0, 1e-3), "what goes on for long counts in full");
 
     for call in 1..=1000 {
         load.answered(rates(), Duration::from_millis(20), now + Duration::from_millis(call * 10));
@@ -43,6 +64,15 @@ fn a_slow_answer_counts_at_once_and_fades_by_a_third_in_the_decay_time() {
     let expected = 0.02 + (2.0 - 0.02) * (-1_f32).exp();
     let later = cost(&load, now + Duration::from_secs(10));
     assert!(near(later, expected, 0.01), "{later} is not {expected}");
+}
+
+#[test]
+fn what_was_slow_before_a_silence_is_so_at_the_first_answer_after_it() {
+    let (load, now) = busy(100, Duration::from_secs(1));
+    let later = now + Duration::from_mins(1);
+    assert!(cost(&load, later) < 0.01);
+    load.answered(rates(), Duration::from_secs(1), later);
+    assert!(near(cost(&load, later), 1.0, 1e-3));
 }
 
 #[test]
@@ -93,7 +123,7 @@ fn a_call_that_was_given_up_can_only_make_an_endpoint_slower() {
     load.unanswered(rates(), Duration::from_millis(1), now);
     assert!(near(cost(&load, now), 0.02, 0.01));
     load.unanswered(rates(), Duration::from_millis(300), now);
-    assert!(near(cost(&load, now), 0.3, 0.01));
+    assert!(near(cost(&load, now), 0.03, 0.01));
 }
 
 #[test]

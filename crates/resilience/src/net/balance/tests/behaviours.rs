@@ -165,10 +165,12 @@ fn calls_that_are_given_up_show_that_an_endpoint_does_not_answer() {
 #[test]
 fn a_call_that_is_given_up_would_have_taken_longer() {
     let world = World::of(2);
-    let (dropped, ignored) = (world.pick_certain(0), world.pick_certain(1));
-    world.clock.advance(milliseconds(300));
-    drop(dropped);
-    ignored.settle(&Verdict::IGNORE, world.now());
+    for _ in 0..6 {
+        let (dropped, ignored) = (world.pick_certain(0), world.pick_certain(1));
+        world.clock.advance(milliseconds(300));
+        drop(dropped);
+        ignored.settle(&Verdict::IGNORE, world.now());
+    }
     for endpoint in world.snapshot().endpoints {
         assert!((299.0..=301.0).contains(&endpoint.latency_ms), "{}", endpoint.latency_ms);
         assert_eq!((endpoint.inflight, endpoint.state), (0, "healthy"));
