@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::Settings;
 use super::world::{World, address, milliseconds, seconds};
 use crate::core::random::Random;
 use crate::outcome::Verdict;
@@ -64,7 +63,7 @@ fn calls_one_by_one_are_spread_evenly_over_equals_with_quick_and_slow_methods() 
 }
 
 #[test]
-fn new_endpoints_whose_first_answer_is_slow_get_the_same_when_they_had_their_time() {
+fn new_endpoints_whose_first_answer_is_slow_get_the_same_after_five_seconds() {
     for seed in 0..20 {
         let (world, random) = (World::of(1), Random::seeded(seed));
         few_calls(&world, seconds(30), &random, |_| milliseconds(20));
@@ -73,7 +72,7 @@ fn new_endpoints_whose_first_answer_is_slow_get_the_same_when_they_had_their_tim
         let mut cold = |number: usize| {
             milliseconds(if std::mem::take(&mut is_cold[number]) { 1000 } else { 20 })
         };
-        few_calls(&world, Settings::default().slow_start, &random, &mut cold);
+        few_calls(&world, seconds(5), &random, &mut cold);
         let counts = few_calls(&world, seconds(5), &random, &mut cold);
         assert_even(counts, &format!("with the seed {seed}"));
     }
