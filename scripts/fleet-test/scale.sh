@@ -17,15 +17,17 @@ calls_served() {
     awk '/^rpc_server_call_duration_seconds_count/ { sum += $NF } END { printf "%d\n", sum }'
 }
 
-# spread SECONDS: the calls of each instance in so many seconds, and fails when one is more
-# than a fifth off the mean of its service.
+# spread NUMBER SECONDS: the calls of each instance in so many seconds. Fails when there is
+# another number of any service, or when one instance is more than a fifth off the mean.
 spread() {
   local service instances=() before=() after=() index
   for service in "${scaled[@]}"; do
     mapfile -t -O ${#instances[@]} instances < <(containers "$service" | sed "s/^/$service /")
   done
+  ((${#instances[@]} == $1 * ${#scaled[@]})) ||
+    fail "there are not $1 of each: ${instances[*]}"
   for index in "${!instances[@]}"; do before[index]=$(calls_served "${instances[$index]#* }"); done
-  sleep "$1"
+  sleep "$2"
   for index in "${!instances[@]}"; do
     after[index]="${instances[$index]% *} $(($(calls_served "${instances[$index]#* }") - before[index]))"
   done
@@ -74,11 +76,11 @@ scale() {
   scale_to 3
   sleep $settle_time
   say "of three instances each, from $settle_time s after their health"
-  spread 5
+  spread 3 5
   scale_to 1
   sleep 3
   say 'and of one'
-  spread 2
+  spread 1 2
   wait "${pids[load]}" || fail "$(cat "$work/load.log" "$work/load.json")"
   unset 'pids[load]'
   jq -e '.errors == 0 and .operations > 0' "$work/load.json" >/dev/null ||

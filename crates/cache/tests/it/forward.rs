@@ -4,11 +4,10 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use trellis_testkit::Redis;
 
@@ -41,22 +40,35 @@ fn steps(processes: usize) -> impl Strategy<Value = Vec<Step>> {
 
 /// Reads of the store that have seen a version and are on their way back.
 #[derive(Clone, Default)]
-struct Road(Arc<Mutex<VecDeque<oneshot::Sender<()>>>>, Arc<AtomicUsize>);
+struct Road {
+    waiting: Arc<Mutex<VecDeque<oneshot::Sender<()>>>>,
+    /// Told of each one that sets out.
+    asked: Arc<Notify>,
+    version: Arc<AtomicUsize>,
+}
 
 impl Road {
     async fn read(self) -> Result<Option<(u64, String)>, &'static str> {
-        let version = self.1.load(Ordering::SeqCst) as u64;
+        let version = self.version.load(Ordering::SeqCst) as u64;
         let (sender, receiver) = oneshot::channel();
-        self.0.lock().unwrap().push_back(sender);
+        self.waiting.lock().unwrap().push_back(sender);
+        self.asked.notify_one();
         receiver.await.map_err(|_| "lost")?;
         Ok(Some((version, format!("mug {version}"))))
     }
 
     fn answer(&self, which: usize) {
-        let mut waiting = self.0.lock().unwrap();
+        let mut waiting = self.waiting.lock().unwrap();
         if !waiting.is_empty() {
             let index = which % waiting.len();
             let _ = waiting.remove(index).expect("it is there").send(());
+        }
+    }
+
+    fn answer_all(&self) {
+        for sender in self.waiting.lock().unwrap().drain(..) {
+            // Whoever asked may have gone.
+            let _ = sender.send(());
         }
     }
 }
@@ -75,13 +87,13 @@ fn read(process: &Process, road: &Road, declared: u64, readers: &mut JoinSet<()>
 }
 
 async fn play(processes: &[Process], server: Option<&Redis>, steps: Vec<Step>) {
-    let road = Road(Arc::default(), Arc::new(AtomicUsize::new(1)));
+    let road = Road { version: Arc::new(AtomicUsize::new(1)), ..Road::default() };
     let mut declared = vec![1; processes.len()];
     let mut readers = JoinSet::new();
     for step in steps {
         match step {
             Step::Write(index) => {
-                let version = road.1.fetch_add(1, Ordering::SeqCst) as u64 + 1;
+                let version = road.version.fetch_add(1, Ordering::SeqCst) as u64 + 1;
                 processes[index].values.invalidate(vec![("mug".to_owned(), version)]).await;
                 declared[index] = version;
             }
@@ -101,11 +113,10 @@ async fn play(processes: &[Process], server: Option<&Redis>, steps: Vec<Step>) {
     }
     // All come back.
     while !readers.is_empty() {
-        road.answer(0);
+        road.answer_all();
         tokio::select! {
-            biased;
             Some(ended) = readers.join_next() => ended.unwrap(),
-            () = tokio::time::sleep(Duration::from_millis(1)) => {}
+            () = road.asked.notified() => {}
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Chooses which endpoint of a fleet takes the next call.
 //!
 //! Of two endpoints taken at random (Mitzenmacher, "The power of two choices", 2001) the one
-//! with fewer calls in flight is chosen where their latencies are alike, or the one that was
-//! not chosen for longer; else the one where the call is likely to be done first: the recent
-//! latency, with what recent failures are worth, times the calls that are out there already.
+//! with fewer calls in flight is chosen where their latencies are alike, and of as many the
+//! one that was not chosen for longer; else the one where the call is likely to be done first:
+//! the recent latency, with what recent failures are worth, times the calls that are out there
+//! already.
 //! Endpoints that fail are left out for a while, within bounds that keep a fault of
 //! everything from leaving nobody; see [`outlier`](super::outlier). If it prefers a
 //! zone, or uses only some of many endpoints, see [`subset`].
